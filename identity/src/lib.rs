@@ -1,0 +1,1 @@
+//! Labels, selectors, identities.

@@ -1,0 +1,1 @@
+//! Network policies that name identities.
