@@ -1,1 +1,49 @@
-//! Network policies that name identities.
+//! Network policies that name identities: read, check, decide, explain, compile.
+//!
+//! # Who wins
+//!
+//! This list holds for the fast evaluator, the reference evaluator, [`MapState::lookup`] and the
+//! kernel program alike; they are tested against each other.
+//!
+//! **Verdict of a flow.** Every rule entry that covers the flow contributes. The strongest
+//! contribution decides: by tier, then by priority, then by what it asks for: a denial before a
+//! redirect (of the lower listener priority first) before a plain allowance. How narrow a peer or
+//! a port is never matters. Nothing covers the flow: dropped.
+//!
+//! **Lookup in a policy table.**
+//! 1. The longest prefix among the entries of the peer's identity and direction that cover the
+//!    protocol and port. Candidates are the protocol with 16 down to 0 bits of the port, then any
+//!    protocol.
+//! 2. The same among the entries of identity 0, which stands for any peer.
+//! 3. The higher [`Precedence`] wins; if equal, the longer prefix (0 for any protocol, 8 for a
+//!    protocol, 8 + n for n bits of port); if equal, the identity's entry.
+//! 4. Nothing found: dropped by default deny (drop reason 133). A [`EntryAction::Deny`] entry:
+//!    dropped by a rule (drop reason 181).
+//!
+//! A direction in which nothing is enforced has one entry: any peer, any protocol, allow, with
+//! [`RuleCookie::NOT_ENFORCED`].
+
+mod chain;
+mod cookie;
+mod direction;
+mod error;
+mod map_key;
+mod map_state;
+mod options;
+mod port;
+mod precedence;
+mod protocol;
+mod query;
+mod verdict;
+
+pub use cookie::RuleCookie;
+pub use direction::Direction;
+pub use error::ParseNameError;
+pub use map_key::{EntryAction, MapEntry, MapKey};
+pub use map_state::{ContentHash, MapChange, MapState};
+pub use options::{AllowLocalhost, Enforcement, Options, RefusedDocuments, Semantics};
+pub use port::PortPrefix;
+pub use precedence::Precedence;
+pub use protocol::Protocol;
+pub use query::Query;
+pub use verdict::{Parser, Redirect, Verdict};

@@ -1,0 +1,180 @@
+use porin_identity::Families;
+
+/// Whose reading of a policy is enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Semantics {
+    /// The answers of Cilium 1.20.1, quirks included.
+    Cilium,
+    /// Differs from [`Semantics::Cilium`] only where that is wider than the author's text, and
+    /// always towards less access or towards the written meaning.
+    #[default]
+    Strict,
+}
+
+/// When policy is enforced on a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Enforcement {
+    /// In the directions for which a rule selects the subject.
+    #[default]
+    Default,
+    /// Always, whether a rule selects the subject or not.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Whether the local host reaches its own endpoints without a rule that says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum AllowLocalhost {
+    /// It does: health checks of the node reach their workloads.
+    #[default]
+    Always,
+    /// Only if a policy allows it.
+    Policy,
+}
+
+/// What becomes of a document that cannot be enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RefusedDocuments {
+    /// The whole load fails and what was in force stays. The default under [`Semantics::Strict`].
+    Error,
+    /// The document is left out and reported. The default under [`Semantics::Cilium`].
+    Skip,
+    /// The document is left out and reported, and its namespace (the whole cluster, if it is
+    /// clusterwide or its namespace cannot be read) is closed until it is mended.
+    Deny,
+}
+
+/// The settings that policy answers depend on.
+///
+/// ```
+/// use porin_policy::{Options, Semantics};
+/// let options = Options::new().semantics(Semantics::Cilium).cluster_name("west");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Options {
+    pub(crate) semantics: Semantics,
+    pub(crate) enforcement: Enforcement,
+    pub(crate) allow_localhost: AllowLocalhost,
+    pub(crate) families: Families,
+    pub(crate) host_firewall: bool,
+    pub(crate) cluster_name: String,
+    pub(crate) default_local_cluster: bool,
+    pub(crate) non_default_deny: bool,
+    pub(crate) refused: Option<RefusedDocuments>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            semantics: Semantics::default(),
+            enforcement: Enforcement::default(),
+            allow_localhost: AllowLocalhost::default(),
+            families: Families::default(),
+            host_firewall: false,
+            cluster_name: "default".to_owned(),
+            default_local_cluster: true,
+            non_default_deny: true,
+            refused: None,
+        }
+    }
+}
+
+impl Options {
+    /// Strict semantics, default enforcement, local host allowed, both IP families, no host
+    /// firewall, cluster `default`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Chooses whose reading is enforced.
+    #[must_use]
+    pub fn semantics(self, semantics: Semantics) -> Self {
+        Self { semantics, ..self }
+    }
+
+    /// Chooses when policy is enforced.
+    #[must_use]
+    pub fn enforcement(self, enforcement: Enforcement) -> Self {
+        Self {
+            enforcement,
+            ..self
+        }
+    }
+
+    /// Chooses whether the local host needs a rule.
+    #[must_use]
+    pub fn allow_localhost(self, allow_localhost: AllowLocalhost) -> Self {
+        Self {
+            allow_localhost,
+            ..self
+        }
+    }
+
+    /// Names the IP families in use.
+    #[must_use]
+    pub fn families(self, families: Families) -> Self {
+        Self { families, ..self }
+    }
+
+    /// Enforces policy on the host itself.
+    #[must_use]
+    pub fn host_firewall(self, host_firewall: bool) -> Self {
+        Self {
+            host_firewall,
+            ..self
+        }
+    }
+
+    /// Names the own cluster, as the label `k8s:io.cilium.k8s.policy.cluster` does.
+    #[must_use]
+    pub fn cluster_name(self, name: impl Into<String>) -> Self {
+        Self {
+            cluster_name: name.into(),
+            ..self
+        }
+    }
+
+    /// Whether a peer selector that names no cluster means the own one (it does by default).
+    #[must_use]
+    pub fn default_local_cluster(self, own: bool) -> Self {
+        Self {
+            default_local_cluster: own,
+            ..self
+        }
+    }
+
+    /// Whether `enableDefaultDeny` is heeded (it is by default).
+    #[must_use]
+    pub fn non_default_deny(self, heeded: bool) -> Self {
+        Self {
+            non_default_deny: heeded,
+            ..self
+        }
+    }
+
+    /// Chooses what becomes of refused documents, whatever the semantics.
+    #[must_use]
+    pub fn refused(self, refused: RefusedDocuments) -> Self {
+        Self {
+            refused: Some(refused),
+            ..self
+        }
+    }
+
+    /// Whose reading is enforced.
+    #[must_use]
+    pub fn chosen_semantics(&self) -> Semantics {
+        self.semantics
+    }
+
+    /// What becomes of refused documents: what was chosen, else the default of the semantics.
+    #[must_use]
+    pub fn refused_documents(&self) -> RefusedDocuments {
+        self.refused.unwrap_or(match self.semantics {
+            Semantics::Cilium => RefusedDocuments::Skip,
+            Semantics::Strict => RefusedDocuments::Error,
+        })
+    }
+}
