@@ -1,0 +1,323 @@
+//! The registry: which label set has which number.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::cidr::{canonical, cidr_label};
+use crate::error::AllocateError;
+use crate::family::{Families, Family};
+use crate::fingerprint::Fingerprint;
+use crate::id::IdentityId;
+use crate::label::Label;
+use crate::labels::Labels;
+use crate::snapshot::{IdentityDelta, Pending, Snapshot};
+
+/// What [`Identities::intern`] gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interned {
+    /// The number of the label set.
+    pub id: IdentityId,
+    /// The label set had no number before this call.
+    pub new: bool,
+}
+
+/// What became of a reference that was given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Released {
+    /// Others still hold the identity; this many.
+    Held(u32),
+    /// It was the last reference: the identity is gone and its number rests.
+    Freed,
+}
+
+/// Every identity a node knows: label sets to numbers and back, counted by reference.
+///
+/// * Numbers are derived from the labels ([`Fingerprint`]), so they survive a restart, and nodes
+///   that never talked agree. A collision goes on to the next candidate.
+/// * No number names two label sets at once. A freed number rests in quarantine, because packets,
+///   connections and tables may still carry it: until [`Identities::expire`] ends that, only the
+///   same labels get it back.
+/// * Reserved identities are always there.
+///
+/// Times are durations since an epoch that the caller chooses and keeps.
+///
+/// ```
+/// use porin_identity::{Identities, Labels};
+/// let mut identities = Identities::default();
+/// let labels: Labels = "k8s:app=api,k8s:io.kubernetes.pod.namespace=backend".parse()?;
+/// let first = identities.intern(labels.clone())?;
+/// assert_eq!(first.id, Identities::default().intern(labels.clone())?.id);
+/// assert_eq!(identities.labels(first.id), Some(&labels));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Identities {
+    families: Families,
+    quarantine: Duration,
+    known: Snapshot,
+    by_labels: HashMap<Labels, IdentityId>,
+    references: HashMap<IdentityId, u32>,
+    resting: BTreeMap<IdentityId, Resting>,
+    pending: Pending,
+}
+
+#[derive(Debug, Clone)]
+struct Resting {
+    labels: Labels,
+    until: Duration,
+}
+
+/// How long a freed number rests unless [`Identities::with_quarantine`] says otherwise.
+pub const QUARANTINE: Duration = Duration::from_secs(15 * 60);
+
+impl Identities {
+    /// A registry with the reserved identities of a node that speaks these families.
+    #[must_use]
+    pub fn new(families: Families) -> Self {
+        Self::with_quarantine(families, QUARANTINE)
+    }
+
+    /// As [`Identities::new`], with another time of rest for freed numbers.
+    #[must_use]
+    pub fn with_quarantine(families: Families, quarantine: Duration) -> Self {
+        let mut identities = Self {
+            families,
+            quarantine,
+            known: Snapshot::default(),
+            by_labels: HashMap::new(),
+            references: HashMap::new(),
+            resting: BTreeMap::new(),
+            pending: Pending::default(),
+        };
+        for number in 1..=10 {
+            let id = IdentityId::new(number);
+            let Some(name) = id.reserved_name() else {
+                continue;
+            };
+            let mut labels = vec![Label::reserved(name)];
+            if id == IdentityId::KUBE_APISERVER {
+                labels.push(Label::reserved("remote-node"));
+            }
+            identities.put(id, labels.into_iter().collect());
+        }
+        identities
+    }
+
+    /// The address families that the registry was made for.
+    #[must_use]
+    pub fn families(&self) -> Families {
+        self.families
+    }
+
+    /// The number of a workload's labels; takes one reference.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocateError::Exhausted`] when every candidate names other labels.
+    pub fn intern(&mut self, labels: Labels) -> Result<Interned, AllocateError> {
+        if let Some(id) = self.by_labels.get(&labels).copied() {
+            self.hold(id);
+            return Ok(Interned { id, new: false });
+        }
+        let candidates = Fingerprint::of(&labels).candidates();
+        self.allocate(labels, candidates)
+    }
+
+    /// The identity of a block of addresses outside of the cluster; takes one reference.
+    ///
+    /// Its labels are `cidr:<block>`, the world label of the family, and `extra` (names of groups,
+    /// DNS names). Every address of a family is no block of its own but the world's reserved
+    /// identity. The number is derived from the labels too, so that a restarted node finds its
+    /// kernel tables as it left them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Identities::intern`].
+    pub fn intern_local(
+        &mut self,
+        block: IpNet,
+        extra: impl IntoIterator<Item = Label>,
+    ) -> Result<Interned, AllocateError> {
+        let labels = self.local_labels(block, extra);
+        if let Some(id) = self.by_labels.get(&labels).copied() {
+            self.hold(id);
+            return Ok(Interned { id, new: false });
+        }
+        let candidates = Fingerprint::of(&labels).local_candidates();
+        self.allocate(labels, candidates)
+    }
+
+    /// The labels that [`Identities::intern_local`] gives a block.
+    pub fn local_labels(&self, block: IpNet, extra: impl IntoIterator<Item = Label>) -> Labels {
+        let block = canonical(block);
+        let world = Label::reserved(self.families.world_name(Family::of(&block.addr())));
+        let own = (block.prefix_len() > 0).then(|| cidr_label(block));
+        own.into_iter().chain([world]).chain(extra).collect()
+    }
+
+    /// Gives a number to labels by decree: restored state, test worlds. Takes one reference.
+    /// A reserved number takes over the new labels; any other must be free or have them already.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocateError::Taken`] when the number names, or rests for, other labels.
+    pub fn insert_fixed(&mut self, id: IdentityId, labels: Labels) -> Result<(), AllocateError> {
+        if !id.is_reserved() {
+            let resting = self.resting.get(&id).map(|resting| &resting.labels);
+            if let Some(held) = self
+                .known
+                .labels(id)
+                .or(resting)
+                .filter(|held| **held != labels)
+            {
+                return Err(AllocateError::Taken {
+                    id,
+                    held: held.to_string(),
+                    wanted: labels.to_string(),
+                });
+            }
+            self.resting.remove(&id);
+            self.hold(id);
+        }
+        if self.known.labels(id) != Some(&labels) {
+            self.put(id, labels);
+        }
+        Ok(())
+    }
+
+    /// Gives one reference back. After the last one the number rests in quarantine.
+    /// Reserved identities stay.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocateError::Unknown`] when no identity has this number.
+    pub fn release(&mut self, id: IdentityId, now: Duration) -> Result<Released, AllocateError> {
+        if id.is_reserved() && self.known.labels(id).is_some() {
+            return Ok(Released::Held(1));
+        }
+        let count = self
+            .references
+            .get_mut(&id)
+            .ok_or(AllocateError::Unknown { id })?;
+        *count = count.saturating_sub(1);
+        if *count > 0 {
+            return Ok(Released::Held(*count));
+        }
+        self.references.remove(&id);
+        if let Some(labels) = self.known.remove(id) {
+            if self.by_labels.get(&labels) == Some(&id) {
+                self.by_labels.remove(&labels);
+            }
+            self.pending.remove(id, labels.clone());
+            self.resting.insert(
+                id,
+                Resting {
+                    labels,
+                    until: now.saturating_add(self.quarantine),
+                },
+            );
+        }
+        Ok(Released::Freed)
+    }
+
+    /// Ends the quarantine of every number whose time has come; returns how many.
+    pub fn expire(&mut self, now: Duration) -> usize {
+        let before = self.resting.len();
+        self.resting.retain(|_, resting| resting.until > now);
+        before - self.resting.len()
+    }
+
+    /// The labels of an identity.
+    #[must_use]
+    pub fn labels(&self, id: IdentityId) -> Option<&Labels> {
+        self.known.labels(id)
+    }
+
+    /// The number of a label set, without taking a reference.
+    #[must_use]
+    pub fn find(&self, labels: &Labels) -> Option<IdentityId> {
+        self.by_labels.get(labels).copied()
+    }
+
+    /// All identities by number.
+    pub fn iter(&self) -> impl Iterator<Item = (IdentityId, &Labels)> + '_ {
+        self.known.iter()
+    }
+
+    /// How many identities, reserved ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Never: the reserved identities are always there.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// How many freed numbers rest in quarantine.
+    #[must_use]
+    pub fn resting(&self) -> usize {
+        self.resting.len()
+    }
+
+    /// What is known now; stays as it is while the registry goes on.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.known.clone()
+    }
+
+    /// What changed since the last call (for the first call: since the registry was made, reserved
+    /// identities included).
+    pub fn take_delta(&mut self) -> IdentityDelta {
+        self.pending.take()
+    }
+
+    fn allocate(
+        &mut self,
+        labels: Labels,
+        candidates: impl Iterator<Item = IdentityId>,
+    ) -> Result<Interned, AllocateError> {
+        let mut candidates = candidates;
+        let free = |id: &IdentityId| {
+            let resting = self
+                .resting
+                .get(id)
+                .is_some_and(|resting| resting.labels != labels);
+            !resting && self.known.labels(*id).is_none()
+        };
+        let Some(id) = candidates.find(free) else {
+            return Err(AllocateError::Exhausted {
+                labels: labels.to_string(),
+            });
+        };
+        self.resting.remove(&id);
+        self.hold(id);
+        self.put(id, labels);
+        Ok(Interned { id, new: true })
+    }
+
+    fn hold(&mut self, id: IdentityId) {
+        let count = self.references.entry(id).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    fn put(&mut self, id: IdentityId, labels: Labels) {
+        if let Some(old) = self.known.insert(id, labels.clone()) {
+            self.by_labels.remove(&old);
+            self.pending.remove(id, old);
+        }
+        self.by_labels.entry(labels.clone()).or_insert(id);
+        self.pending.add(id, labels);
+    }
+}
+
+impl Default for Identities {
+    /// Both address families.
+    fn default() -> Self {
+        Self::new(Families::default())
+    }
+}
