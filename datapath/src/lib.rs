@@ -1,1 +1,4 @@
 //! Kernel enforcement.
+
+pub mod error;
+pub mod sys;
