@@ -1,0 +1,147 @@
+//! `cargo xtask report`: measured figures, each with its reference, its bar and whether it holds.
+
+mod catalogue;
+mod measure;
+mod peers;
+mod table;
+
+use std::collections::BTreeMap;
+
+use clap::{Args, ValueEnum};
+
+use crate::{failure::Failure, workspace::Workspace};
+
+use self::catalogue::{CATALOGUE, Unit};
+
+/// What to measure and how to print it.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Sections to measure; all of them when none is named.
+    #[arg(value_enum)]
+    sections: Vec<Section>,
+    /// Also build and run the real peers, alternating with ours; the reference is then theirs.
+    #[arg(long)]
+    peers: bool,
+    /// Print a JSON array instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A part of the project that is measured on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Section {
+    /// Labels, selectors, identities, prefixes.
+    Identity,
+    /// Resolving policies and deciding by them.
+    Policy,
+    /// The kernel programs, per packet.
+    Datapath,
+    /// Flow records.
+    Flow,
+}
+
+impl Section {
+    const ALL: [Self; 4] = [Self::Identity, Self::Policy, Self::Datapath, Self::Flow];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Policy => "policy",
+            Self::Datapath => "datapath",
+            Self::Flow => "flow",
+        }
+    }
+}
+
+/// One measured number.
+#[derive(Debug, Clone, Copy)]
+struct Figure {
+    id: &'static str,
+    unit: Unit,
+    value: f64,
+    reference: Option<f64>,
+    /// The value must not be above it.
+    bar: Option<f64>,
+}
+
+impl Figure {
+    fn holds(&self) -> Option<bool> {
+        self.bar.map(|bar| self.value <= bar)
+    }
+}
+
+/// Values by figure id, one per round.
+type Values = BTreeMap<String, Vec<f64>>;
+
+/// Runs of ours and of a peer that alternate, so that both meet the same machine.
+const ROUNDS_BESIDE_A_PEER: usize = 3;
+
+/// Measures and prints.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
+    let sections: &[Section] = if options.sections.is_empty() {
+        &Section::ALL
+    } else {
+        &options.sections
+    };
+    let mut figures = Vec::new();
+    for section in sections {
+        figures.extend(figures_of(workspace, *section, options.peers)?);
+    }
+    if options.json {
+        return table::print_json(&figures);
+    }
+    table::print(&figures);
+    Ok(())
+}
+
+fn figures_of(
+    workspace: &Workspace,
+    section: Section,
+    beside_peers: bool,
+) -> Result<Vec<Figure>, Failure> {
+    let peer = if beside_peers {
+        peers::build(workspace, section)?
+    } else {
+        None
+    };
+    let rounds = if peer.is_some() {
+        ROUNDS_BESIDE_A_PEER
+    } else {
+        1
+    };
+    let (mut ours, mut theirs) = (Values::new(), Values::new());
+    for _ in 0..rounds {
+        measure::ours(workspace, section, &mut ours)?;
+        if let Some(peer) = &peer {
+            peer.run(&mut theirs)?;
+        }
+    }
+    let wanted = CATALOGUE.iter().filter(|entry| {
+        entry
+            .id
+            .split_once('.')
+            .is_some_and(|(name, _)| name == section.name())
+    });
+    let mut figures = Vec::new();
+    for entry in wanted {
+        let Some(value) = median(ours.get(entry.id)) else {
+            eprintln!("report: {}: not measured here", entry.id);
+            continue;
+        };
+        let measured = median(theirs.get(entry.id));
+        figures.push(Figure {
+            id: entry.id,
+            unit: entry.unit,
+            value,
+            reference: measured.or(entry.reference),
+            bar: entry.bar,
+        });
+    }
+    Ok(figures)
+}
+
+fn median(values: Option<&Vec<f64>>) -> Option<f64> {
+    let mut sorted = values?.clone();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied()
+}
