@@ -60,11 +60,11 @@ impl Fingerprint {
     fn probe(&self, span: u32) -> impl Iterator<Item = u32> + use<> {
         let word = |at: usize| {
             let bytes = self.0.iter().skip(at).take(8);
-            bytes.fold(0_u64, |word, byte| word << 8 | u64::from(*byte))
+            bytes.fold(0_u64, |word, byte| (word << 8) | u64::from(*byte))
         };
         let span = u64::from(span);
         // An odd step below the span; the place stays below it, so it always fits 32 bits.
-        let (start, step) = (word(0) % span, word(8) % span | 1);
+        let (start, step) = (word(0) % span, (word(8) % span) | 1);
         (0..PROBES as u64)
             .map(move |round| u32::try_from((start + round * step) % span).unwrap_or(0))
     }

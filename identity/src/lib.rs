@@ -2,7 +2,7 @@
 //!
 //! A packet is judged by who sent it. *Who* is a set of [`Labels`]; a [`Selector`] says which
 //! sets a rule speaks of; [`Identities`] gives each set a number ([`IdentityId`]) that fits a
-//! kernel table and a tunnel header; the prefix table leads from an address to a number.
+//! kernel table and a tunnel header; the [`PrefixTable`] leads from an address to a number.
 //!
 //! ```
 //! use porin_identity::{Identities, Labels, Selector};
@@ -23,10 +23,13 @@
 mod cidr;
 mod error;
 mod family;
+mod filter;
 mod fingerprint;
 mod id;
 mod label;
 mod labels;
+mod prefix;
+mod prefix_table;
 mod registry;
 mod selector;
 mod selector_key;
@@ -40,10 +43,13 @@ pub use error::{
     PrefixError,
 };
 pub use family::{Families, Family};
+pub use filter::{FilterPreview, LabelFilter, SelectorChange};
 pub use fingerprint::Fingerprint;
 pub use id::{IdentityId, Scope};
 pub use label::{Label, key, source};
 pub use labels::Labels;
+pub use prefix::{Binding, Generation, OwnerId, PrefixChange, PrefixEntry, Source};
+pub use prefix_table::{ADDRESS_QUARANTINE, PrefixTable};
 pub use registry::{Identities, Interned, QUARANTINE, Released};
 pub use selector::{Operator, Requirement, Selector};
 pub use selector_key::{SelectorKey, check_label_key, check_label_value};
