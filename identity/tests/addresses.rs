@@ -1,5 +1,7 @@
 //! An address that changes hands.
 
+#![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 use std::time::Duration;
 
 use ipnet::IpNet;

@@ -1,5 +1,7 @@
 //! Rules of the text of labels, selectors and filters, and the reserved identities.
 
+#![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 use porin_identity::{
     Families, Identities, IdentityId, Label, LabelFilter, Labels, ParseLabelError, Requirement,
     Scope, Selector, SelectorKey, Workload, cidr_minus,
