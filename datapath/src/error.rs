@@ -3,7 +3,14 @@
 //! None of these errors weakens what is in force: an operation that fails
 //! leaves the programs, links and tables as they were before it.
 
-use crate::sys::{CallError, Command};
+use std::io;
+use std::path::PathBuf;
+
+use porin_flow::EndpointId;
+
+use crate::backend::Loader;
+use crate::probe::Missing;
+use crate::sys::{CallError, TcxHook};
 
 /// A map is not what was expected, is full, or an operation on it failed.
 #[derive(Debug, thiserror::Error)]
@@ -69,16 +76,234 @@ impl MapError {
     }
 }
 
-/// The capability whose absence explains `EPERM` from a call.
-///
-/// Source: `capabilities(7)`.
-pub(crate) fn capability(command: Command) -> &'static str {
-    match command {
-        Command::LinkCreate | Command::LinkUpdate | Command::LinkDetach | Command::Netlink => {
-            "CAP_NET_ADMIN"
+/// The programs and maps did not come into the kernel.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The loader asked for is not part of this build.
+    #[error("loader `{0}` is not part of this build: enable the feature `{0}`")]
+    LoaderAbsent(Loader),
+    /// The process may not, or the kernel cannot.
+    #[error(transparent)]
+    Missing(#[from] Missing),
+    /// The loader does not understand the object.
+    #[error("loader `{loader}` refused the object")]
+    Object {
+        /// Which loader.
+        loader: Loader,
+        /// What it says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The kernel's verifier refused a program.
+    #[error("kernel `{kernel}` refused program `{program}`: {}", last_line(log))]
+    Program {
+        /// The running kernel.
+        kernel: String,
+        /// Which program; `*` where the loader does not say.
+        program: String,
+        /// Everything the verifier said.
+        log: String,
+        /// What the kernel answered.
+        source: io::Error,
+    },
+    /// The object lacks a program, map or constant that was asked for.
+    #[error("the object has no {what} `{name}`")]
+    Absent {
+        /// What is lacking: `program`, `map` or `constant`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A map could not be made, or is not what it should be.
+    #[error("the tables could not be made")]
+    Map(#[from] MapError),
+    /// Something about the pins.
+    #[error("the pins could not be used")]
+    Pin(#[from] PinError),
+    /// A pinned link could not be taken over.
+    #[error("what is attached could not be taken over")]
+    Attach(#[from] AttachError),
+}
+
+impl LoadError {
+    /// Everything that the verifier said, if it was the verifier that refused.
+    #[must_use]
+    pub fn verifier_log(&self) -> Option<&str> {
+        match self {
+            Self::Program { log, .. } => Some(log),
+            _ => None,
         }
-        Command::Mount | Command::MapById | Command::ProgramById => "CAP_SYS_ADMIN",
-        Command::ProgramLoad => "CAP_BPF and CAP_NET_ADMIN",
-        _ => "CAP_BPF",
+    }
+}
+
+/// The line of a verifier log that says why: the last one that is not statistics.
+fn last_line(log: &str) -> &str {
+    log.lines()
+        .map(str::trim)
+        .rev()
+        .find(|line| {
+            !line.is_empty()
+                && !line.starts_with("processed ")
+                && !line.starts_with("verification time")
+                && !line.starts_with("stack depth")
+                && !line.starts_with("-- ")
+                && !line.starts_with("libbpf:")
+        })
+        .unwrap_or("the verifier gave no reason")
+}
+
+/// An endpoint could not be attached or taken over.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttachError {
+    /// The device is not in the calling thread's network namespace.
+    #[error(
+        "device {ifindex} is not in this thread's network namespace: attach from a thread that is in it"
+    )]
+    NoDevice {
+        /// The device's index.
+        ifindex: u32,
+    },
+    /// The process may not, or the kernel cannot.
+    #[error(transparent)]
+    Missing(#[from] Missing),
+    /// The program is at this hook already.
+    #[error("the program is at the {hook} hook of device {ifindex} already")]
+    Taken {
+        /// The device's index.
+        ifindex: u32,
+        /// The hook.
+        hook: TcxHook,
+    },
+    /// A pinned link belongs to another device, or its device is gone.
+    #[error("the link pinned at `{}` is not at device {ifindex}: remove it and attach anew", path.display())]
+    Stale {
+        /// The pin.
+        path: PathBuf,
+        /// The device it should be at.
+        ifindex: u32,
+    },
+    /// This endpoint is there already.
+    #[error("endpoint {0} is there already: remove it first")]
+    Duplicate(EndpointId),
+    /// There is no such endpoint.
+    #[error("there is no endpoint {0}")]
+    UnknownEndpoint(EndpointId),
+    /// The endpoint could not be recorded.
+    #[error("the endpoint could not be recorded")]
+    Map(#[from] MapError),
+    /// The link could not be pinned.
+    #[error("the link could not be pinned")]
+    Pin(#[from] PinError),
+    /// The kernel refused.
+    #[error("the {hook} hook of device {ifindex} refused")]
+    Call {
+        /// The device's index.
+        ifindex: u32,
+        /// The hook.
+        hook: TcxHook,
+        /// What the kernel answered.
+        source: CallError,
+    },
+}
+
+/// A policy, identity or prefix could not be brought into the tables; what was
+/// in force before is in force still.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// There is no such endpoint.
+    #[error("there is no endpoint {0}")]
+    UnknownEndpoint(EndpointId),
+    /// The tables are too small for this.
+    #[error("{what} needs {needed} entries, there is room for {capacity}: raise the limit")]
+    Capacity {
+        /// What needs room.
+        what: &'static str,
+        /// How much it needs.
+        needed: usize,
+        /// How much there is.
+        capacity: usize,
+    },
+    /// A table refused.
+    #[error("a table refused")]
+    Map(#[from] MapError),
+}
+
+/// Pins could not be made, found or taken over.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PinError {
+    /// The directory is not in a BPF file system.
+    #[error(
+        "`{}` is not in a BPF file system: mount one with `mount -t bpf bpf DIR`, or choose a directory below /sys/fs/bpf",
+        .0.display()
+    )]
+    NotBpfFs(PathBuf),
+    /// Another process uses these pins.
+    #[error("the pins in `{}` are in use by another process: stop it or choose another directory", .0.display())]
+    InUse(PathBuf),
+    /// A pinned map is not what this build needs.
+    #[error(
+        "the map pinned at `{}` is of another build or configuration: remove the pins (this ends what they enforce) or start the build that made them",
+        path.display()
+    )]
+    Incompatible {
+        /// The pin.
+        path: PathBuf,
+        /// What differs.
+        source: MapError,
+    },
+    /// What is pinned speaks another version of the tables.
+    #[error(
+        "what is pinned in `{}` has table version {found}, this build has {expected}: remove the pins (this ends what they enforce) or start the build that made them",
+        path.display()
+    )]
+    Version {
+        /// The directory of the pins.
+        path: PathBuf,
+        /// The version of this build.
+        expected: u32,
+        /// The version that is pinned.
+        found: u32,
+    },
+    /// Some of the pins are there and some are not.
+    #[error(
+        "`{}` lacks pin `{name}` while others are there: remove the pins (this ends what they enforce)",
+        path.display()
+    )]
+    Incomplete {
+        /// The directory of the pins.
+        path: PathBuf,
+        /// The pin that is lacking.
+        name: String,
+    },
+    /// A directory or file operation failed.
+    #[error("`{}` could not be used", path.display())]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The kernel refused.
+    #[error("pin `{}` could not be used", path.display())]
+    Call {
+        /// The pin.
+        path: PathBuf,
+        /// What the kernel answered.
+        source: CallError,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_in_a_verifier_log_is_found() {
+        let log = "0: R1=ctx()\nR0 !read_ok\nprocessed 1 insns (limit 1000000) max_states 0\n\n";
+        assert_eq!(last_line(log), "R0 !read_ok");
+        assert_eq!(last_line(""), "the verifier gave no reason");
     }
 }

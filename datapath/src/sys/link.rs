@@ -1,5 +1,6 @@
 //! TCX links: programs at a device's hooks, held by a descriptor.
 
+use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -30,6 +31,15 @@ impl TcxHook {
             Self::Ingress => 46,
             Self::Egress => 47,
         }
+    }
+}
+
+impl fmt::Display for TcxHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        })
     }
 }
 

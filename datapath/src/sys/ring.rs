@@ -6,8 +6,10 @@
 //! length whose top bits say *busy* and *discarded*, and an offset) and its
 //! bytes, rounded up to eight.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::map::{Map, MapFlags, MapKind, MapShape};
 use super::mapped::{Mapping, page_size};
@@ -127,4 +129,28 @@ impl AsFd for RingMemory {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.map.as_fd()
     }
+}
+
+/// Waits until `fd` is readable, or `limit` has passed; `true` if it is readable.
+///
+/// # Errors
+///
+/// If `poll(2)` fails. An interrupting signal counts as time passed.
+pub fn wait_readable(fd: BorrowedFd<'_>, limit: Duration) -> io::Result<bool> {
+    let mut entry = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let limit = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: one entry, alive during the call.
+    let ready = unsafe { libc::poll(&raw mut entry, 1, limit) };
+    if ready >= 0 {
+        return Ok(ready > 0);
+    }
+    let error = io::Error::last_os_error();
+    if error.kind() == io::ErrorKind::Interrupted {
+        return Ok(false);
+    }
+    Err(error)
 }
