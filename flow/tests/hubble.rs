@@ -1,5 +1,12 @@
 //! Forms and filters against what the real `hubble` client printed and the real server chose.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -33,7 +40,8 @@ fn readable(name: &str) -> Vec<(usize, String, Flow)> {
 fn lines_are_those_of_the_client() {
     let flows = readable("flow-print/in.jsonl");
     assert!(flows.len() >= 20, "only {} flows are readable", flows.len());
-    let forms: [(&str, fn(&Flow) -> String); 3] = [
+    type Form = fn(&Flow) -> String;
+    let forms: [(&str, Form); 3] = [
         ("out.compact.txt", |flow| flow.to_string()),
         ("out.compact-numeric.txt", |flow| {
             flow.compact().numeric().to_string()

@@ -293,9 +293,10 @@ fn extra(message: &mut wire::Flow) -> Result<Extra> {
     })
 }
 
-/// Keeps a summary only if it is not the one that the headers give.
+/// Keeps a summary only if it is not the one that the headers give. Without one (the field is
+/// deprecated) the headers give it.
 fn summarised(flow: &Flow, mut extra: Extra, summary: &str) -> Option<Box<Extra>> {
-    if summary != flow.summary() {
+    if !summary.is_empty() && summary != flow.summary() {
         extra.summary = Some(summary.into());
     }
     (extra != Extra::default()).then(|| Box::new(extra))
