@@ -27,23 +27,33 @@ mod chain;
 mod cookie;
 mod direction;
 mod error;
+mod l7;
 mod map_key;
 mod map_state;
 mod options;
+mod parse;
 mod port;
 mod precedence;
 mod protocol;
 mod query;
+mod rule;
 mod verdict;
+mod yaml;
 
 pub use cookie::RuleCookie;
 pub use direction::Direction;
 pub use error::ParseNameError;
+pub use l7::{DnsRule, HeaderMatch, HeaderRule, HttpRule, KafkaRole, KafkaRule, L7Rules, Mismatch, SecretRef};
 pub use map_key::{EntryAction, MapEntry, MapKey};
 pub use map_state::{ContentHash, MapChange, MapState};
 pub use options::{AllowLocalhost, Enforcement, Options, RefusedDocuments, Semantics};
+pub use parse::{ParseError, ParseErrorKind, Parsed, Refused, parse_documents};
 pub use port::PortPrefix;
 pub use precedence::Precedence;
 pub use protocol::Protocol;
 pub use query::Query;
+pub use rule::{
+    Action, CidrPeer, DefaultDeny, Document, EmptyList, Entity, Location, Peer, Peers, PolicyKind, PolicyName,
+    PortProtocol, PortRule, PortSpec, Rule, Spec, list_field,
+};
 pub use verdict::{Parser, Redirect, Verdict};

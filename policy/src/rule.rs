@@ -27,7 +27,11 @@ pub struct Location {
 impl Location {
     /// A place in `file`; `line` and `column` count from one.
     pub fn new(file: impl Into<Arc<str>>, line: u32, column: u32) -> Self {
-        Self { file: file.into(), line, column }
+        Self {
+            file: file.into(),
+            line,
+            column,
+        }
     }
 
     /// The file's name, as it was given to the parser.

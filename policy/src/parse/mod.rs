@@ -1,0 +1,22 @@
+//! From text to [`Document`](crate::Document)s: decoding, validation, errors with their place.
+//!
+//! The rules of acceptance are those of the Cilium 1.20 agent (its `api` package and its typed
+//! decoding), with Kafka and `l7proto` as 1.19 had them. Where that agent ignores what it does not
+//! understand (unknown fields, unknown authentication modes, a list under `fromRequires`), a
+//! document is refused instead, because what is ignored is often a restriction.
+
+mod at;
+mod document;
+mod error;
+mod l7;
+mod later;
+mod peer;
+mod port;
+mod selector;
+mod spec;
+
+pub use document::{Parsed, Refused, parse_documents};
+pub use error::{ParseError, ParseErrorKind};
+
+pub(crate) use at::{At, Reader};
+pub(crate) use peer::parse_block;

@@ -1,0 +1,16 @@
+//! A bounded YAML reader: text becomes a tree in which every node knows where it stands.
+//!
+//! Scalars are typed as the tools around Kubernetes type them: YAML 1.1 booleans (`yes`, `off`,
+//! `y` …), numbers in every notation, and text only where it is quoted or cannot be anything
+//! else. JSON is YAML; whole documents of JSON take a shorter way to the same tree.
+
+mod build;
+mod json;
+mod lines;
+mod scalar;
+mod split;
+mod tree;
+
+pub(crate) use lines::Lines;
+pub(crate) use split::documents;
+pub(crate) use tree::{Entry, Fault, FaultKind, Node, Value};

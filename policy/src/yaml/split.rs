@@ -1,0 +1,110 @@
+//! One file, many documents: each is read for itself, so that a broken one leaves its neighbours alone.
+
+use std::ops::Range;
+
+use super::build::build;
+use super::json;
+use super::tree::{Fault, FaultKind, MAX_TEXT, Node};
+
+/// The documents of a text in order; those that hold nothing are left out.
+pub(crate) fn documents(text: &str) -> Vec<Result<Node<'_>, Fault>> {
+    if text.len() > MAX_TEXT {
+        let kind = FaultKind::Bounds {
+            what: "the size of a file in bytes",
+            limit: MAX_TEXT,
+        };
+        return vec![Err(Fault { offset: 0, kind })];
+    }
+    split(text)
+        .into_iter()
+        .filter_map(|range| read(text, range))
+        .collect()
+}
+
+fn read(text: &str, range: Range<usize>) -> Option<Result<Node<'_>, Fault>> {
+    let chunk = text.get(range.clone())?;
+    let base = u32::try_from(range.start).ok()?;
+    if let Some(node) = json::read(chunk, base) {
+        return Some(Ok(node));
+    }
+    match build(chunk, base) {
+        Ok(node) if node.as_ref().is_none_or(Node::is_null) => None,
+        Ok(node) => node.map(Ok),
+        Err(fault) => Some(Err(fault)),
+    }
+}
+
+/// Cuts before each line that starts a document (`---`) and behind each that ends one (`...`).
+/// Both are markers wherever they stand at the start of a line (YAML 1.2.2 §9.1.4), even inside
+/// what looks like a scalar. Directives belong to the document behind them.
+fn split(text: &str) -> Vec<Range<usize>> {
+    let mut start = text.len() - text.trim_start_matches('\u{feff}').len();
+    let mut chunks = Vec::new();
+    let mut directives_only = false;
+    let mut at = start;
+    for line in text.get(start..).unwrap_or_default().split_inclusive('\n') {
+        if is_marker(line, "---") && !directives_only {
+            chunks.push(start..at);
+            start = at;
+        }
+        let blank = line.trim().is_empty() || line.starts_with('#');
+        directives_only = line.starts_with('%')
+            && (directives_only || is_blank(text.get(start..at)))
+            || directives_only && blank;
+        at += line.len();
+        if is_marker(line, "...") {
+            chunks.push(start..at);
+            start = at;
+        }
+    }
+    chunks.push(start..at);
+    chunks.retain(|chunk| !is_blank(text.get(chunk.clone())));
+    chunks
+}
+
+fn is_marker(line: &str, marker: &str) -> bool {
+    line.strip_prefix(marker)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+}
+
+/// Nothing but blank lines, comments and markers.
+fn is_blank(text: Option<&str>) -> bool {
+    let idle = |line: &str| {
+        let line = line.trim();
+        line.is_empty() || line.starts_with('#') || line == "---" || line == "..."
+    };
+    text.is_none_or(|text| text.lines().all(idle))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(text: &str) -> Vec<&str> {
+        split(text)
+            .into_iter()
+            .filter_map(|range| text.get(range))
+            .collect()
+    }
+
+    #[test]
+    fn documents_are_cut_at_markers_only() {
+        assert_eq!(pieces("a: 1\n---\nb: 2\n"), ["a: 1\n", "---\nb: 2\n"]);
+        assert_eq!(
+            pieces("---\n---\n# nothing\n---\na: ---\n"),
+            ["---\na: ---\n"]
+        );
+        assert_eq!(
+            pieces("%YAML 1.1\n---\na: 1\n...\n%YAML 1.1\n---\nb: 2"),
+            ["%YAML 1.1\n---\na: 1\n...\n", "%YAML 1.1\n---\nb: 2"]
+        );
+        assert_eq!(
+            pieces("\u{feff}a: 1\r\n---\r\nb: 2\r\n"),
+            ["a: 1\r\n", "---\r\nb: 2\r\n"]
+        );
+        assert_eq!(
+            pieces("a: |\n  ---\n  x\n----\n"),
+            ["a: |\n  ---\n  x\n----\n"]
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! The tree, and what it may not exceed.
+
+use std::borrow::Cow;
+
+/// The longest text that is read, in bytes.
+pub(crate) const MAX_TEXT: usize = 16 << 20;
+/// The deepest nesting.
+pub(crate) const MAX_DEPTH: usize = 64;
+/// The most nodes of one document, aliases counted each time they are used.
+pub(crate) const MAX_NODES: usize = 1 << 19;
+
+/// One node and the bytes of the text it came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Node<'t> {
+    pub(crate) value: Value<'t>,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Value<'t> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    /// A number that is no 64-bit integer: nothing in a policy wants one.
+    Number,
+    Text(Cow<'t, str>),
+    List(Vec<Node<'t>>),
+    Map(Vec<Entry<'t>>),
+}
+
+/// One key of a map and what stands under it.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry<'t> {
+    pub(crate) key: Cow<'t, str>,
+    pub(crate) key_start: u32,
+    pub(crate) value: Node<'t>,
+}
+
+impl<'t> Node<'t> {
+    /// The node under `key`, if this is a map that has it.
+    pub(crate) fn get(&self, key: &str) -> Option<&Node<'t>> {
+        self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// The entry of `key`, if this is a map that has it.
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry<'t>> {
+        match &self.value {
+            Value::Map(entries) => entries.iter().find(|entry| entry.key == key),
+            _ => None,
+        }
+    }
+
+    /// Element `index`, if this is a list that has it.
+    pub(crate) fn item(&self, index: usize) -> Option<&Node<'t>> {
+        match &self.value {
+            Value::List(items) => items.get(index),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null)
+    }
+}
+
+/// Why a text is no tree, and where it shows.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) offset: u32,
+    pub(crate) kind: FaultKind,
+}
+
+#[derive(Debug)]
+pub(crate) enum FaultKind {
+    Syntax(String),
+    Bounds { what: &'static str, limit: usize },
+    DuplicateKey(String),
+    Key { text: String, found: &'static str },
+}
+
+/// The first key that stands twice, by its second place.
+pub(crate) fn duplicate<'e>(entries: &'e [Entry<'_>]) -> Option<&'e Entry<'e>> {
+    if entries.len() <= 16 {
+        let twice = |(at, entry): &(usize, &Entry<'_>)| {
+            entries
+                .iter()
+                .take(*at)
+                .any(|earlier| earlier.key == entry.key)
+        };
+        return entries
+            .iter()
+            .enumerate()
+            .find(twice)
+            .map(|(_, entry)| entry);
+    }
+    let mut seen = std::collections::HashSet::with_capacity(entries.len());
+    entries
+        .iter()
+        .find(|entry| !seen.insert(entry.key.as_ref()))
+}
