@@ -86,6 +86,9 @@ fn document(
         )
         .or_else(|error| kind(reader, &root).and(Err(error)))?;
     let name = name(reader, &root)?;
+    if let Some(status) = root.get("status") {
+        reader.fields(&status, &["conditions", "derivativePolicies"])?;
+    }
     let specs = spec::specs(reader, &root, name.kind)?;
     if let Some(error) = reader.not_yet.take() {
         return Err(error);

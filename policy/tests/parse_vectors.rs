@@ -1,0 +1,129 @@
+//! Acceptance and refusal of documents against recorded answers of the reference implementations.
+//!
+//! The files are looked for in `$PORIN_VECTORS`, else in `../shared/vectors` beside the project.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+use std::path::PathBuf;
+
+use porin_policy::{Parsed, Semantics, parse_documents};
+use serde_json::Value;
+
+fn cases(file: &str) -> Option<Vec<Value>> {
+    let directory = std::env::var_os("PORIN_VECTORS").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors"),
+        PathBuf::from,
+    );
+    let path = directory.join(file);
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        eprintln!("skipped: {} is not there", path.display());
+        return None;
+    };
+    Some(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+/// Whether the document loads under `Cilium`; `None` if it only uses what is not built yet.
+fn loads(parsed: &Parsed) -> Option<Result<(), String>> {
+    if let Some(refused) = parsed.refused.first() {
+        return (!refused.error.is_not_yet()).then(|| Err(refused.error.to_string()));
+    }
+    Some(match parsed.documents.first() {
+        None => Err("no document".to_owned()),
+        Some(document) => document.accept(Semantics::Cilium).map_err(ToString::to_string),
+    })
+}
+
+#[derive(Default)]
+struct Count {
+    agree: usize,
+    later: usize,
+    differ: Vec<String>,
+}
+
+impl Count {
+    fn case(&mut self, name: &str, text: &str, valid: bool) {
+        match loads(&parse_documents(name, text)) {
+            None => self.later += 1,
+            Some(answer) if answer.is_ok() == valid => self.agree += 1,
+            Some(answer) => self.differ.push(format!("{name}: expected {valid}, got {answer:?}\n{text}")),
+        }
+    }
+
+    fn finish(self, file: &str, at_least: usize) {
+        eprintln!("{file}: {} agree, {} not yet, {} differ", self.agree, self.later, self.differ.len());
+        assert!(self.differ.is_empty(), "{}", self.differ.join("\n"));
+        assert!(self.agree >= at_least, "only {} cases were compared", self.agree);
+    }
+}
+
+#[test]
+fn documents_are_accepted_and_refused_as_recorded() {
+    let Some(cases) = cases("policy-parse.jsonl") else { return };
+    let mut count = Count::default();
+    for case in &cases {
+        let recorded = case.pointer("/ours/valid").unwrap_or(&case["valid"]).as_bool().unwrap();
+        count.case(case["name"].as_str().unwrap(), case["yaml"].as_str().unwrap(), recorded);
+    }
+    count.finish("policy-parse.jsonl", 200);
+}
+
+#[test]
+fn port_rules_are_accepted_and_refused_as_recorded() {
+    let Some(cases) = cases("l7-portrule-validate.jsonl") else { return };
+    let mut count = Count::default();
+    for case in &cases {
+        let direction = case["direction"].as_str().unwrap();
+        let document = serde_json::json!({
+            "apiVersion": "cilium.io/v2",
+            "kind": "CiliumNetworkPolicy",
+            "metadata": {"name": "p"},
+            "spec": {"endpointSelector": {}, direction: [{"toPorts": [case["port_rule"]]}]},
+        });
+        count.case(case["id"].as_str().unwrap(), &document.to_string(), case["valid"].as_bool().unwrap());
+    }
+    count.finish("l7-portrule-validate.jsonl", 200);
+}
+
+#[test]
+fn kafka_rules_are_accepted_and_refused_as_recorded() {
+    let Some(cases) = cases("l7-kafka-rule.jsonl") else { return };
+    let mut count = Count::default();
+    for case in &cases {
+        let ports = serde_json::json!([{"ports": [{"port": "9092", "protocol": "TCP"}], "rules": {"kafka": [case["rule"]]}}]);
+        let document = serde_json::json!({
+            "apiVersion": "cilium.io/v2",
+            "kind": "CiliumNetworkPolicy",
+            "metadata": {"name": "p"},
+            "spec": {"endpointSelector": {}, "ingress": [{"toPorts": ports}]},
+        });
+        count.case(case["id"].as_str().unwrap(), &document.to_string(), case["error"].is_null());
+    }
+    count.finish("l7-kafka-rule.jsonl", 30);
+}
+
+/// Refused documents are named by their index, as text.
+fn is_refused(errors: &Value, index: usize) -> bool {
+    let index = index.to_string();
+    match errors {
+        Value::Array(listed) => listed.iter().any(|known| known.as_str() == Some(&index)),
+        Value::Object(map) => map.contains_key(&index),
+        _ => false,
+    }
+}
+
+/// The policies of the decision vectors: the recorded refusals are ours too, and no other.
+#[test]
+fn documents_of_the_decision_vectors_are_accepted_and_refused_as_recorded() {
+    for (file, at_least) in [("policy-unit.jsonl", 50), ("policy-generated.jsonl", 100), ("policy-examples.jsonl", 50)] {
+        let Some(cases) = cases(file) else { continue };
+        let mut count = Count::default();
+        for case in &cases {
+            for (index, text) in case["policies"].as_array().unwrap().iter().enumerate() {
+                let refused = is_refused(&case["policy_errors"], index);
+                let name = format!("{}/{index}", case["name"].as_str().unwrap());
+                count.case(&name, text.as_str().unwrap(), !refused);
+            }
+        }
+        count.finish(file, at_least);
+    }
+}
