@@ -18,6 +18,7 @@
 //! }
 //! ```
 
+use std::fmt;
 use std::process::ExitCode;
 
 pub use libtest_mimic::Failed;
@@ -29,20 +30,19 @@ use crate::capability::privileges;
 pub type Outcome = Result<(), Failed>;
 
 /// One test and what it needs.
-#[derive(Debug)]
 pub struct Test {
     name: String,
-    body: fn() -> Outcome,
+    body: Box<dyn FnOnce() -> Outcome + Send>,
     lacking: Option<String>,
 }
 
 impl Test {
     /// A test that needs the privileges and nothing else. Its name starts with `kernel_`.
     #[must_use]
-    pub fn new(name: &str, body: fn() -> Outcome) -> Self {
+    pub fn new(name: &str, body: impl FnOnce() -> Outcome + Send + 'static) -> Self {
         Self {
             name: name.to_owned(),
-            body,
+            body: Box::new(body),
             lacking: None,
         }
     }
@@ -53,6 +53,15 @@ impl Test {
     pub fn unless(mut self, lacking: Option<String>) -> Self {
         self.lacking = lacking;
         self
+    }
+}
+
+impl fmt::Debug for Test {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Test")
+            .field("name", &self.name)
+            .field("lacking", &self.lacking)
+            .finish_non_exhaustive()
     }
 }
 

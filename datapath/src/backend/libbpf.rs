@@ -211,6 +211,7 @@ fn quietly<R>(work: impl FnOnce() -> R) -> (R, String) {
     (result, said)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the type is libbpf-rs's own")]
 fn listen(_level: PrintLevel, text: String) {
     SAID.with(|said| {
         if let Some(said) = said.borrow_mut().as_mut() {

@@ -24,7 +24,12 @@ pub fn is_bpffs(path: &Path) -> Result<bool, CallError> {
     }
     // SAFETY: the call succeeded, and every pattern of bytes was valid before it too.
     let answer = unsafe { answer.assume_init() };
-    Ok(i64::try_from(answer.f_type).is_ok_and(|magic| magic == BPF_FS_MAGIC))
+    #[allow(
+        clippy::unnecessary_cast,
+        reason = "the field's type differs between architectures"
+    )]
+    let magic = answer.f_type as i64;
+    Ok(magic & 0xffff_ffff == BPF_FS_MAGIC)
 }
 
 /// Mounts a new, empty bpffs at the directory `path`.

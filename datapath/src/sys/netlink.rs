@@ -98,9 +98,8 @@ impl RouteSocket {
             return Err(CallError::last(Command::Netlink));
         }
         // SAFETY: just made, owned by nobody else.
-        Ok(Self {
-            fd: unsafe { OwnedFd::from_raw_fd(fd) },
-        })
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Self { fd })
     }
 
     /// Gives the device a clsact qdisc; one that is there already is left alone.
