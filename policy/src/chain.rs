@@ -43,7 +43,7 @@ impl PortKey {
     }
 
     pub(crate) fn covers(self, protocol: Protocol, port: u16) -> bool {
-        self.protocol.is_any() || (self.protocol == protocol && self.port.covers(port))
+        self.contains(Self { protocol, port: PortPrefix::exact(port) })
     }
 
     pub(crate) fn contains(self, other: Self) -> bool {
@@ -112,15 +112,16 @@ impl Chain {
 
     /// The entry with the longest prefix that covers a protocol and port.
     pub(crate) fn lookup(&self, protocol: Protocol, port: u16) -> Option<(PortKey, MapEntry)> {
-        let point = PortKey {
-            protocol,
-            port: PortPrefix::exact(port),
-        };
-        let after = self.links.partition_point(|link| link.key <= point);
+        self.around(PortKey { protocol, port: PortPrefix::exact(port) })
+    }
+
+    /// The entry with the longest prefix that covers the whole of a key.
+    pub(crate) fn around(&self, key: PortKey) -> Option<(PortKey, MapEntry)> {
+        let after = self.links.partition_point(|link| link.key <= key);
         let mut at = after.checked_sub(1)?;
         loop {
             let link = self.links.get(at)?;
-            if link.key.covers(protocol, port) {
+            if link.key.contains(key) {
                 return Some((link.key, link.entry));
             }
             at = usize::try_from(link.around).ok()?;

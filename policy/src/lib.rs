@@ -23,6 +23,21 @@
 //! A direction in which nothing is enforced has one entry: any peer, any protocol, allow, with
 //! [`RuleCookie::NOT_ENFORCED`].
 
+mod bits;
+mod classes;
+mod compile;
+mod contribution;
+mod decision;
+mod endpoint;
+mod lane;
+mod level;
+mod peer;
+mod ports;
+mod resolve;
+mod rule_ref;
+mod selector_cache;
+mod set;
+mod table;
 mod chain;
 mod cookie;
 mod direction;
@@ -42,7 +57,9 @@ mod yaml;
 
 pub use cookie::RuleCookie;
 pub use direction::Direction;
-pub use error::ParseNameError;
+pub use decision::{Decision, Reason};
+pub use endpoint::EndpointPolicy;
+pub use error::{LoadError, ParseNameError, ResolveError};
 pub use l7::{DnsRule, HeaderMatch, HeaderRule, HttpRule, KafkaRole, KafkaRule, L7Rules, Mismatch, SecretRef};
 pub use map_key::{EntryAction, MapEntry, MapKey};
 pub use map_state::{ContentHash, MapChange, MapState};
@@ -56,4 +73,7 @@ pub use rule::{
     Action, CidrPeer, DefaultDeny, Document, EmptyList, Entity, Location, Peer, Peers, PolicyKind, PolicyName,
     PortProtocol, PortRule, PortSpec, Rule, Spec, list_field,
 };
+pub use resolve::Resolver;
+pub use rule_ref::RuleRef;
+pub use set::{LoadReport, PolicySet, RefusedDocument, RefusedOutcome, Revision, SetHash};
 pub use verdict::{Parser, Redirect, Verdict};

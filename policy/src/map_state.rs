@@ -7,7 +7,7 @@ use porin_identity::IdentityId;
 use sha2::{Digest, Sha256};
 
 use crate::chain::{Chain, PortKey};
-use crate::{Direction, MapEntry, MapKey, Query};
+use crate::{Direction, MapEntry, MapKey, Query, Verdict};
 
 /// The policy of one endpoint as kernel table entries.
 ///
@@ -86,6 +86,15 @@ impl Side {
         self.peers.remove(&peer);
     }
 
+    pub(crate) fn any(&self) -> &Chain {
+        &self.any
+    }
+
+    /// The number of a peer's chain.
+    pub(crate) fn class(&self, peer: IdentityId) -> Option<u32> {
+        self.peers.get(&peer).copied()
+    }
+
     fn chain(&self, peer: IdentityId) -> Option<&Arc<Chain>> {
         if peer == IdentityId::UNKNOWN {
             return Some(&self.any);
@@ -119,18 +128,18 @@ impl PartialEq for Side {
 impl Eq for Side {}
 
 impl MapState {
-    pub(crate) fn new(ingress: Side, egress: Side) -> Self {
+    pub(crate) fn new([ingress, egress]: [Side; 2]) -> Self {
         Self { ingress, egress }
     }
 
-    fn side(&self, direction: Direction) -> &Side {
+    pub(crate) fn side(&self, direction: Direction) -> &Side {
         match direction {
             Direction::Ingress => &self.ingress,
             Direction::Egress => &self.egress,
         }
     }
 
-    pub(crate) fn side_mut(&mut self, direction: Direction) -> &mut Side {
+    fn side_mut(&mut self, direction: Direction) -> &mut Side {
         match direction {
             Direction::Ingress => &mut self.ingress,
             Direction::Egress => &mut self.egress,
@@ -227,38 +236,33 @@ impl MapState {
     /// then allowances, redirects and denials are taken away.
     #[must_use]
     pub fn diff(&self, old: &Self) -> Vec<MapChange> {
-        let mut sets = Vec::new();
-        let mut removes = Vec::new();
+        let mut changes = Changes::default();
         for direction in Direction::ALL {
             let (new, old) = (self.side(direction), old.side(direction));
-            let mut peers: Vec<_> = new
-                .sorted()
-                .into_iter()
-                .chain(old.sorted())
-                .map(|(peer, _)| peer)
-                .collect();
+            let known = new.sorted().into_iter().chain(old.sorted());
+            let mut peers: Vec<_> = known.map(|(peer, _)| peer).collect();
             peers.sort_unstable();
             peers.dedup();
             for peer in peers {
-                let (new, old) = (new.chain(peer), old.chain(peer));
-                if let (Some(new), Some(old)) = (new, old)
-                    && Arc::ptr_eq(new, old)
-                {
-                    continue;
-                }
-                for (key, entry) in new.into_iter().flat_map(|chain| chain.iter()) {
-                    if old.and_then(|old| old.get(key)) != Some(entry) {
-                        sets.push((key.with(direction, peer), entry));
-                    }
-                }
-                for (key, entry) in old.into_iter().flat_map(|chain| chain.iter()) {
-                    if new.is_none_or(|new| new.get(key).is_none()) {
-                        removes.push((key.with(direction, peer), entry));
-                    }
-                }
+                changes.compare(direction, peer, old.chain(peer), new.chain(peer));
             }
         }
-        ordered(sets, removes)
+        changes.ordered()
+    }
+
+    /// Lets `replace` give a peer another chain, and returns the writes that lead there.
+    pub(crate) fn replace_peer(
+        &mut self,
+        direction: Direction,
+        peer: IdentityId,
+        replace: impl FnOnce(&mut Side),
+    ) -> Vec<MapChange> {
+        let side = self.side_mut(direction);
+        let old = side.chain(peer).map(Arc::clone);
+        replace(side);
+        let mut changes = Changes::default();
+        changes.compare(direction, peer, old.as_ref(), side.chain(peer));
+        changes.ordered()
     }
 }
 
@@ -267,23 +271,49 @@ pub(crate) fn prevails(any: (PortKey, MapEntry), own: (PortKey, MapEntry)) -> bo
     (any.1.precedence, any.0.prefix_len()) > (own.1.precedence, own.0.prefix_len())
 }
 
-fn ordered(
-    mut sets: Vec<(MapKey, MapEntry)>,
-    mut removes: Vec<(MapKey, MapEntry)>,
-) -> Vec<MapChange> {
-    use crate::Verdict::{Allow, Deny, Redirect};
-    let caution = |entry: &MapEntry| match entry.action.verdict() {
-        Deny => 0,
-        Redirect => 1,
-        Allow => 2,
-    };
-    sets.sort_by_key(|(_, entry)| caution(entry));
-    removes.sort_by_key(|(_, entry)| std::cmp::Reverse(caution(entry)));
-    let sets = sets
-        .into_iter()
-        .map(|(key, entry)| MapChange::Set(key, entry));
-    sets.chain(removes.into_iter().map(|(key, _)| MapChange::Remove(key)))
-        .collect()
+/// Entries to be set, and entries to be taken away with what they say.
+#[derive(Default)]
+struct Changes {
+    sets: Vec<(MapKey, MapEntry)>,
+    removes: Vec<(MapKey, MapEntry)>,
+}
+
+impl Changes {
+    fn compare(
+        &mut self,
+        direction: Direction,
+        peer: IdentityId,
+        old: Option<&Arc<Chain>>,
+        new: Option<&Arc<Chain>>,
+    ) {
+        if let (Some(new), Some(old)) = (new, old)
+            && Arc::ptr_eq(new, old)
+        {
+            return;
+        }
+        for (key, entry) in new.into_iter().flat_map(|chain| chain.iter()) {
+            if old.and_then(|old| old.get(key)) != Some(entry) {
+                self.sets.push((key.with(direction, peer), entry));
+            }
+        }
+        for (key, entry) in old.into_iter().flat_map(|chain| chain.iter()) {
+            if new.is_none_or(|new| new.get(key).is_none()) {
+                self.removes.push((key.with(direction, peer), entry));
+            }
+        }
+    }
+
+    fn ordered(mut self) -> Vec<MapChange> {
+        let caution = |entry: &MapEntry| match entry.action.verdict() {
+            Verdict::Deny => 0,
+            Verdict::Redirect => 1,
+            Verdict::Allow => 2,
+        };
+        self.sets.sort_by_key(|(_, entry)| caution(entry));
+        self.removes.sort_by_key(|(_, entry)| std::cmp::Reverse(caution(entry)));
+        let sets = self.sets.into_iter().map(|(key, entry)| MapChange::Set(key, entry));
+        sets.chain(self.removes.into_iter().map(|(key, _)| MapChange::Remove(key))).collect()
+    }
 }
 
 impl PortKey {

@@ -1,0 +1,101 @@
+//! Identities that the same selectors pick, found together.
+
+use crate::bits::Bits;
+
+/// Sets of selectors as paths of a tree: a node is its parent's set and one selector more, and the
+/// selectors along a path ascend. The root is the empty set.
+#[derive(Debug, Clone)]
+pub(crate) struct Classes {
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Node {
+    parent: u32,
+    selector: u32,
+    children: Vec<(u32, u32)>,
+}
+
+impl Default for Classes {
+    fn default() -> Self {
+        Self { nodes: vec![Node::default()] }
+    }
+}
+
+impl Classes {
+    pub(crate) const ROOT: u32 = 0;
+
+    /// How many sets have been seen, the empty one included.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The set of `node` and `selector`.
+    fn child(&mut self, node: u32, selector: u32) -> u32 {
+        let count = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        let Some(parent) = self.nodes.get_mut(node as usize) else {
+            return Self::ROOT;
+        };
+        if let Some((_, child)) = parent.children.iter().find(|(of, _)| *of == selector) {
+            return *child;
+        }
+        parent.children.push((selector, count));
+        self.nodes.push(Node { parent: node, selector, children: Vec::new() });
+        count
+    }
+
+    /// The selectors of a set, last first.
+    pub(crate) fn members(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
+        let at = |node: u32| (node != Self::ROOT).then(|| self.nodes.get(node as usize)).flatten();
+        std::iter::successors(at(node), move |node| at(node.parent)).map(|node| node.selector)
+    }
+
+    /// The set of the selectors that pick one slot.
+    pub(crate) fn of_slot<'a>(&mut self, sets: impl Iterator<Item = &'a Bits>, slot: u32) -> u32 {
+        let mut node = Self::ROOT;
+        for (selector, set) in (0..).zip(sets) {
+            if set.has(slot) {
+                node = self.child(node, selector);
+            }
+        }
+        node
+    }
+
+    /// Calls `found` with every slot that some selector picks, and its set.
+    pub(crate) fn of_all(&mut self, sets: &[&Bits], mut found: impl FnMut(u32, u32)) {
+        let words = sets.iter().map(|set| set.words()).max().unwrap_or(0);
+        let mut groups: Vec<(u64, u32)> = Vec::new();
+        for word in 0..words {
+            groups.clear();
+            let picked = sets.iter().fold(0, |picked, set| picked | set.word(word));
+            groups.push((picked, Self::ROOT));
+            for (selector, set) in (0..).zip(sets) {
+                let members = set.word(word);
+                if members != 0 {
+                    self.split(&mut groups, members, selector);
+                }
+            }
+            for (mut slots, node) in groups.drain(..) {
+                while slots != 0 {
+                    let slot = word * 64 + slots.trailing_zeros() as usize;
+                    found(u32::try_from(slot).unwrap_or(u32::MAX), node);
+                    slots &= slots - 1;
+                }
+            }
+        }
+    }
+
+    fn split(&mut self, groups: &mut Vec<(u64, u32)>, members: u64, selector: u32) {
+        for at in 0..groups.len() {
+            let Some(group) = groups.get_mut(at) else { continue };
+            let (slots, node) = *group;
+            if slots & members == 0 {
+                continue;
+            }
+            *group = (slots & members, self.child(node, selector));
+            if slots & !members != 0 {
+                groups.push((slots & !members, node));
+            }
+        }
+    }
+}

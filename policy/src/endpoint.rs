@@ -1,0 +1,137 @@
+use std::fmt;
+use std::sync::Arc;
+
+use porin_identity::IdentityId;
+
+use crate::contribution::Contribution;
+use crate::decision::Decision;
+use crate::lane::LanePolicy;
+use crate::map_state::MapState;
+use crate::rule::PolicyName;
+use crate::selector_cache::SelectorCache;
+use crate::set::Revision;
+use crate::{Direction, MapChange, Query, RuleCookie, RuleRef};
+
+/// The policy of one identity: answers questions, and is what a kernel table is filled from.
+///
+/// Cheap to clone and free to move between threads. It speaks of one revision of the set and of
+/// the identities that were known when it was resolved; [`Resolver::refresh`] keeps it current.
+///
+/// [`Resolver::refresh`]: crate::Resolver::refresh
+#[derive(Clone)]
+pub struct EndpointPolicy(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    subject: IdentityId,
+    revision: Revision,
+    ingress: LanePolicy,
+    egress: LanePolicy,
+    state: MapState,
+    rules: Arc<[(RuleCookie, Arc<RuleRef>)]>,
+}
+
+impl Inner {
+    fn lane(&self, direction: Direction) -> &LanePolicy {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
+    }
+}
+
+impl EndpointPolicy {
+    pub(crate) fn new(
+        subject: IdentityId,
+        revision: Revision,
+        [ingress, egress]: [LanePolicy; 2],
+        state: MapState,
+        mut rules: Vec<(RuleCookie, Arc<RuleRef>)>,
+    ) -> Self {
+        rules.sort_by_key(|(cookie, _)| *cookie);
+        rules.dedup_by_key(|(cookie, _)| *cookie);
+        let rules = rules.into();
+        Self(Arc::new(Inner { subject, revision, ingress, egress, state, rules }))
+    }
+
+    /// Whose policy it is.
+    #[must_use]
+    pub fn subject(&self) -> IdentityId {
+        self.0.subject
+    }
+
+    /// Which revision of the policy set it was resolved from.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.0.revision
+    }
+
+    /// Answers a question: the first contribution in order of precedence decides.
+    #[must_use]
+    pub fn check(&self, query: &Query) -> Decision {
+        let lane = self.0.lane(query.direction);
+        let entry = lane.decide(self.0.state.side(query.direction), query);
+        Decision::new(self.clone(), *query, entry)
+    }
+
+    /// The same policy as kernel table entries.
+    #[must_use]
+    pub fn map_state(&self) -> &MapState {
+        &self.0.state
+    }
+
+    /// Whether policy is enforced in a direction.
+    #[must_use]
+    pub fn enforced(&self, direction: Direction) -> bool {
+        self.0.lane(direction).enforced
+    }
+
+    /// The policies that switched default deny on, in the order of their names.
+    #[must_use]
+    pub fn default_deny(&self, direction: Direction) -> &[PolicyName] {
+        &self.0.lane(direction).default_deny
+    }
+
+    pub(crate) fn default_deny_shared(&self, direction: Direction) -> Arc<[PolicyName]> {
+        Arc::clone(&self.0.lane(direction).default_deny)
+    }
+
+    /// The rule with a number, if it selects the subject.
+    #[must_use]
+    pub fn rule(&self, cookie: RuleCookie) -> Option<&Arc<RuleRef>> {
+        let at = self.0.rules.binary_search_by_key(&cookie, |(cookie, _)| *cookie).ok()?;
+        self.0.rules.get(at).map(|(_, rule)| rule)
+    }
+
+    pub(crate) fn candidates(&self, query: &Query) -> Vec<Contribution> {
+        let lane = self.0.lane(query.direction);
+        lane.candidates(self.0.state.side(query.direction), query)
+    }
+
+    /// Brings the entries of one peer up to date, and says what changed.
+    pub(crate) fn place(&mut self, cache: &SelectorCache, peer: IdentityId) -> Vec<MapChange> {
+        let slot = cache.slot(peer);
+        let inner = Arc::make_mut(&mut self.0);
+        let mut changes = Vec::new();
+        for direction in Direction::ALL {
+            let lane = match direction {
+                Direction::Ingress => &mut inner.ingress,
+                Direction::Egress => &mut inner.egress,
+            };
+            changes.extend(inner.state.replace_peer(direction, peer, |side| {
+                lane.place(side, cache, peer, slot);
+            }));
+        }
+        changes
+    }
+}
+
+impl fmt::Debug for EndpointPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointPolicy")
+            .field("subject", &self.0.subject)
+            .field("revision", &self.0.revision)
+            .field("entries", &self.0.state.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,180 @@
+//! Who a compiled rule speaks of: scoped selectors, and when they pick a label set.
+
+use ipnet::IpNet;
+use porin_identity::{
+    Families, Family, Labels, Operator, Requirement, Selector, SelectorKey, key, source,
+};
+
+use crate::Options;
+use crate::rule::{CidrPeer, Entity, Peer, Peers, PolicyName};
+
+/// One scoped peer selector; equal selectors share their identities in the selector cache.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum PeerSelector {
+    Labels(Selector),
+    Entity(Entity),
+    Cidr(CidrPeer),
+}
+
+/// The other side of a compiled rule.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum PeerSet {
+    Nobody,
+    Anybody,
+    Picked(Vec<PeerSelector>),
+}
+
+/// Reserved labels of what belongs to a cluster besides its workloads.
+const CLUSTER_PARTS: [&str; 7] =
+    ["host", "remote-node", "init", "ingress", "health", "unmanaged", "kube-apiserver"];
+
+impl PeerSelector {
+    pub(crate) fn picks(&self, labels: &Labels, options: &Options) -> bool {
+        match self {
+            Self::Labels(selector) => selector.matches(labels),
+            Self::Entity(entity) => entity_picks(*entity, labels, options),
+            Self::Cidr(cidr) => cidr_picks(cidr, labels, options.families),
+        }
+    }
+}
+
+/// The reserved labels of an entity; the cluster key of the two cluster entities stands apart.
+pub(crate) fn entity_labels(entity: Entity) -> &'static [&'static str] {
+    match entity {
+        Entity::All | Entity::None => &[],
+        Entity::World => &["world", "world-ipv4", "world-ipv6", "aggregate-world"],
+        Entity::WorldIpv4 => &["world-ipv4"],
+        Entity::WorldIpv6 => &["world-ipv6"],
+        Entity::Host => &["host"],
+        Entity::Init => &["init"],
+        Entity::Ingress => &["ingress"],
+        Entity::Health => &["health"],
+        Entity::Unmanaged => &["unmanaged"],
+        Entity::KubeApiserver => &["kube-apiserver"],
+        Entity::RemoteNode => &["remote-node", "aggregate-remote-node"],
+        Entity::Cluster | Entity::ClusterMesh => &CLUSTER_PARTS,
+    }
+}
+
+fn entity_picks(entity: Entity, labels: &Labels, options: &Options) -> bool {
+    let reserved = || entity_labels(entity).iter().any(|name| labels.reserved(name));
+    match entity {
+        Entity::All => true,
+        Entity::Cluster => {
+            labels.contains(source::K8S, key::CLUSTER, &options.cluster_name)
+                || reserved()
+                || labels.reserved("aggregate-cluster")
+        }
+        Entity::ClusterMesh => {
+            labels.iter().any(|label| label.key() == key::CLUSTER)
+                || reserved()
+                || labels.reserved("aggregate-cluster")
+                || labels.reserved("aggregate-cluster-mesh")
+        }
+        _ => reserved(),
+    }
+}
+
+/// Blocks pick identities outside of the cluster only; an exception is a condition of the selector.
+fn cidr_picks(cidr: &CidrPeer, labels: &Labels, families: Families) -> bool {
+    let outside = ["world", "world-ipv4", "world-ipv6"].iter().any(|name| labels.reserved(name));
+    outside
+        && lies_in(cidr.block, labels, families)
+        && !cidr.except.iter().any(|block| lies_in(*block, labels, families))
+}
+
+fn lies_in(block: IpNet, labels: &Labels, families: Families) -> bool {
+    if block.prefix_len() == 0 {
+        return labels.reserved(families.world_name(Family::of(&block.addr())));
+    }
+    labels.blocks().any(|own| block.contains(&own))
+}
+
+/// The subject of a namespaced policy lives in its namespace; that of a clusterwide one anywhere.
+pub(crate) fn scope_subject(subject: &Selector, policy: &PolicyName) -> Selector {
+    let Some(namespace) = &policy.namespace else {
+        return subject.clone();
+    };
+    let overwritten = |requirement: &&Requirement| {
+        requirement.key.source() == source::K8S
+            && requirement.key.key() == key::NAMESPACE
+            && matches!(requirement.operator, Operator::Equals(_))
+    };
+    let kept = subject.requirements().iter().filter(|term| !overwritten(term)).cloned();
+    kept.chain([k8s_equals(key::NAMESPACE, namespace)]).collect()
+}
+
+/// Adds to a peer selector what its author left to the policy's own place: namespace and cluster.
+pub(crate) fn scope_peer(
+    peer: &Selector,
+    subject: &Selector,
+    policy: &PolicyName,
+    options: &Options,
+) -> Selector {
+    if peer.mentions_source(source::RESERVED) {
+        return peer.clone();
+    }
+    let mut scoped = peer.clone();
+    if !peer.mentions(source::K8S, key::NAMESPACE) {
+        match &policy.namespace {
+            Some(namespace) if !mentions_namespace_labels(peer) => {
+                scoped = scoped.with(k8s_equals(key::NAMESPACE, namespace));
+            }
+            None if !mentions_init(subject) => {
+                let namespace = SelectorKey::new(source::K8S, key::NAMESPACE);
+                scoped = scoped.with(Requirement::exists(namespace));
+            }
+            _ => {}
+        }
+    }
+    if options.default_local_cluster && !peer.mentions(source::K8S, key::CLUSTER) {
+        scoped = scoped.with(k8s_equals(key::CLUSTER, &options.cluster_name));
+    }
+    scoped
+}
+
+fn k8s_equals(key: &str, value: &str) -> Requirement {
+    Requirement::equals(SelectorKey::new(source::K8S, key), value)
+}
+
+fn mentions_namespace_labels(selector: &Selector) -> bool {
+    selector.requirements().iter().any(|term| {
+        let of_k8s = term.key.is_any() || term.key.source() == source::K8S;
+        of_k8s && term.key.key().starts_with(key::NAMESPACE_LABELS_PREFIX)
+    })
+}
+
+fn mentions_init(selector: &Selector) -> bool {
+    let mut terms = selector.requirements().iter();
+    terms.any(|term| term.key.source() == source::RESERVED && term.key.key() == "init")
+}
+
+/// The other side of a rule. One wildcard among the peers makes the whole rule speak of anybody;
+/// a rule that names neither peers nor ports speaks of nobody.
+pub(crate) fn peer_set(
+    peers: &Peers,
+    has_ports: bool,
+    scope: impl Fn(&Selector) -> Selector,
+) -> PeerSet {
+    let listed = match peers {
+        Peers::Unspecified if has_ports => return PeerSet::Anybody,
+        Peers::Unspecified => return PeerSet::Nobody,
+        Peers::Listed(listed) if listed.is_empty() => return PeerSet::Nobody,
+        Peers::Listed(listed) => listed,
+    };
+    let mut picked: Vec<PeerSelector> = Vec::with_capacity(listed.len());
+    for peer in listed {
+        let selector = match peer {
+            Peer::Endpoints(written) => PeerSelector::Labels(scope(written)),
+            Peer::Cidr(cidr) => PeerSelector::Cidr(cidr.clone()),
+            Peer::Entity(entity) => PeerSelector::Entity(*entity),
+        };
+        match &selector {
+            PeerSelector::Entity(Entity::All) => return PeerSet::Anybody,
+            PeerSelector::Labels(labels) if labels.is_everything() => return PeerSet::Anybody,
+            _ if picked.contains(&selector) => {}
+            _ => picked.push(selector),
+        }
+    }
+    PeerSet::Picked(picked)
+}
