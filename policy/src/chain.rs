@@ -43,7 +43,10 @@ impl PortKey {
     }
 
     pub(crate) fn covers(self, protocol: Protocol, port: u16) -> bool {
-        self.contains(Self { protocol, port: PortPrefix::exact(port) })
+        self.contains(Self {
+            protocol,
+            port: PortPrefix::exact(port),
+        })
     }
 
     pub(crate) fn contains(self, other: Self) -> bool {
@@ -112,7 +115,10 @@ impl Chain {
 
     /// The entry with the longest prefix that covers a protocol and port.
     pub(crate) fn lookup(&self, protocol: Protocol, port: u16) -> Option<(PortKey, MapEntry)> {
-        self.around(PortKey { protocol, port: PortPrefix::exact(port) })
+        self.around(PortKey {
+            protocol,
+            port: PortPrefix::exact(port),
+        })
     }
 
     /// The entry with the longest prefix that covers the whole of a key.

@@ -18,7 +18,9 @@ struct Node {
 
 impl Default for Classes {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()] }
+        Self {
+            nodes: vec![Node::default()],
+        }
     }
 }
 
@@ -40,13 +42,21 @@ impl Classes {
             return *child;
         }
         parent.children.push((selector, count));
-        self.nodes.push(Node { parent: node, selector, children: Vec::new() });
+        self.nodes.push(Node {
+            parent: node,
+            selector,
+            children: Vec::new(),
+        });
         count
     }
 
     /// The selectors of a set, last first.
     pub(crate) fn members(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
-        let at = |node: u32| (node != Self::ROOT).then(|| self.nodes.get(node as usize)).flatten();
+        let at = |node: u32| {
+            (node != Self::ROOT)
+                .then(|| self.nodes.get(node as usize))
+                .flatten()
+        };
         std::iter::successors(at(node), move |node| at(node.parent)).map(|node| node.selector)
     }
 
@@ -87,7 +97,9 @@ impl Classes {
 
     fn split(&mut self, groups: &mut Vec<(u64, u32)>, members: u64, selector: u32) {
         for at in 0..groups.len() {
-            let Some(group) = groups.get_mut(at) else { continue };
+            let Some(group) = groups.get_mut(at) else {
+                continue;
+            };
             let (slots, node) = *group;
             if slots & members == 0 {
                 continue;

@@ -60,18 +60,24 @@ impl CompiledSpec {
 }
 
 impl Compiled {
-    /// Every block and every exception that a rule names.
+    /// Every block and every exception that a rule names, without those of length zero: they name
+    /// the world itself.
     pub(crate) fn prefixes(&self) -> impl Iterator<Item = IpNet> + '_ {
-        self.peer_selectors().filter_map(|peer| match peer {
-            PeerSelector::Cidr(cidr) => Some(cidr),
-            PeerSelector::Labels(_) | PeerSelector::Entity(_) => None,
-        })
-        .flat_map(|cidr| std::iter::once(cidr.block).chain(cidr.except.iter().copied()))
-        .map(|block| block.trunc())
+        self.peer_selectors()
+            .filter_map(|peer| match peer {
+                PeerSelector::Cidr(cidr) => Some(cidr),
+                PeerSelector::Labels(_) | PeerSelector::Entity(_) => None,
+            })
+            .flat_map(|cidr| std::iter::once(cidr.block).chain(cidr.except.iter().copied()))
+            .map(|block| block.trunc())
+            .filter(|block| block.prefix_len() > 0)
     }
 
     pub(crate) fn peer_selectors(&self) -> impl Iterator<Item = &PeerSelector> {
-        let lanes = self.specs.iter().flat_map(|spec| [&spec.ingress, &spec.egress]);
+        let lanes = self
+            .specs
+            .iter()
+            .flat_map(|spec| [&spec.ingress, &spec.egress]);
         let rules = lanes.flat_map(|lane| lane.rules.iter());
         rules.flat_map(|rule| match &rule.peers {
             PeerSet::Picked(picked) => picked.as_slice(),
@@ -98,7 +104,12 @@ pub(crate) fn compile(
         .map(|(place, spec)| compile_spec(document, place, spec, options, &mut number, &mut text))
         .collect();
     let digest = text.0.finalize().into();
-    Compiled { name: document.name.clone(), specs, rules, digest }
+    Compiled {
+        name: document.name.clone(),
+        specs,
+        rules,
+        digest,
+    }
 }
 
 fn compile_spec(
@@ -117,9 +128,20 @@ fn compile_spec(
         let scope = |peer: &Selector| scope_peer(peer, &spec.subject, &document.name, options);
         let peers = peer_set(&rule.peers, has_ports, scope);
         let ports = port_groups(rule.ports.as_deref(), options.semantics);
-        let l7 = rule.ports.iter().flatten().map(|element| &element.l7).filter(|l7| !l7.is_none());
-        text.line(format_args!("rule {} {:?} {}", rule.direction, rule.action, rule.index));
-        text.line(format_args!("{peers:?} {ports:?} {:?}", l7.collect::<Vec<_>>()));
+        let l7 = rule
+            .ports
+            .iter()
+            .flatten()
+            .map(|element| &element.l7)
+            .filter(|l7| !l7.is_none());
+        text.line(format_args!(
+            "rule {} {:?} {}",
+            rule.direction, rule.action, rule.index
+        ));
+        text.line(format_args!(
+            "{peers:?} {ports:?} {:?}",
+            l7.collect::<Vec<_>>()
+        ));
         let cookie = number(RuleRef {
             policy: document.name.clone(),
             spec: place,
@@ -128,7 +150,13 @@ fn compile_spec(
             index: rule.index,
             location: rule.location.clone(),
         });
-        let compiled = CompiledRule { cookie, level: Level::NORMAL, action: rule.action, peers, ports };
+        let compiled = CompiledRule {
+            cookie,
+            level: Level::NORMAL,
+            action: rule.action,
+            peers,
+            ports,
+        };
         let [ingress, egress] = &mut lanes;
         match rule.direction {
             Direction::Ingress => ingress.rules.push(compiled),
@@ -139,17 +167,31 @@ fn compile_spec(
     for lane in [&ingress, &egress] {
         text.line(format_args!("lane {} {}", lane.enables, lane.default_deny));
     }
-    CompiledSpec { subject, ingress, egress }
+    CompiledSpec {
+        subject,
+        ingress,
+        egress,
+    }
 }
 
 /// A direction counts as soon as it has a rule; under `Strict` also when its list is present and
 /// empty, because an author who writes `egress: []` means that nothing may leave.
 fn empty_lane(spec: &Spec, direction: Direction, options: &Options) -> Lane {
     let has_rules = spec.rules.iter().any(|rule| rule.direction == direction);
-    let has_list = spec.empty_lists.iter().any(|list| list.direction == direction);
+    let has_list = spec
+        .empty_lists
+        .iter()
+        .any(|list| list.direction == direction);
     let enables = has_rules || (has_list && options.semantics == Semantics::Strict);
-    let asked = spec.default_deny.get(direction).filter(|_| options.non_default_deny);
-    Lane { rules: Vec::new(), enables, default_deny: enables && asked.unwrap_or(true) }
+    let asked = spec
+        .default_deny
+        .get(direction)
+        .filter(|_| options.non_default_deny);
+    Lane {
+        rules: Vec::new(),
+        enables,
+        default_deny: enables && asked.unwrap_or(true),
+    }
 }
 
 /// A refused document turned into denials: whom it meant to guard (everybody in its namespace, if
@@ -177,16 +219,39 @@ pub(crate) fn closed(
             let cookie = cookie(&rule);
             rules.push((cookie, Arc::new(rule)));
             let (peers, ports) = (PeerSet::Anybody, port_groups(None, Semantics::Strict));
-            let denial = CompiledRule { cookie, level: Level::NORMAL, action: Action::Deny, peers, ports };
-            Lane { rules: vec![denial], enables: true, default_deny: true }
+            let denial = CompiledRule {
+                cookie,
+                level: Level::NORMAL,
+                action: Action::Deny,
+                peers,
+                ports,
+            };
+            Lane {
+                rules: vec![denial],
+                enables: true,
+                default_deny: true,
+            }
         });
-        CompiledSpec { subject, ingress, egress }
+        CompiledSpec {
+            subject,
+            ingress,
+            egress,
+        }
     };
     let everybody = [Selector::everything()];
-    let subjects = if subjects.is_empty() { &everybody } else { subjects };
+    let subjects = if subjects.is_empty() {
+        &everybody
+    } else {
+        subjects
+    };
     let specs = subjects.iter().enumerate().map(&mut close).collect();
     let digest = text.0.finalize().into();
-    Compiled { name: refused.clone(), specs, rules, digest }
+    Compiled {
+        name: refused.clone(),
+        specs,
+        rules,
+        digest,
+    }
 }
 
 struct DigestText(Sha256);

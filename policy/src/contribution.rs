@@ -24,7 +24,10 @@ pub(crate) enum Does {
     Deny,
     Allow,
     /// Allow what the parser lets through; `open` if its rules let everything through.
-    Inspect { parser: Parser, open: bool },
+    Inspect {
+        parser: Parser,
+        open: bool,
+    },
 }
 
 impl Does {
@@ -32,9 +35,10 @@ impl Does {
         match (action, content) {
             (Action::Deny, _) => Self::Deny,
             (Action::Allow, Content::Plain) => Self::Allow,
-            (Action::Allow, Content::Rules { parser, open, .. }) => {
-                Self::Inspect { parser: *parser, open: *open }
-            }
+            (Action::Allow, Content::Rules { parser, open, .. }) => Self::Inspect {
+                parser: *parser,
+                open: *open,
+            },
         }
     }
 
@@ -134,10 +138,17 @@ pub(crate) fn weigh<'a>(
             let rest = covering.take_while(|other| other.does != Does::Deny);
             let mut rest = rest.filter(|other| opens(first, parser, other, semantics));
             let unrestricted = open || rest.next().is_some();
-            EntryAction::Redirect(Redirect { parser, unrestricted })
+            EntryAction::Redirect(Redirect {
+                parser,
+                unrestricted,
+            })
         }
     };
-    Some(MapEntry { action, precedence: first.precedence, cookie: first.cookie })
+    Some(MapEntry {
+        action,
+        precedence: first.precedence,
+        cookie: first.cookie,
+    })
 }
 
 /// Whether `other` lets through what the redirect to `parser` would refuse.

@@ -37,7 +37,11 @@ pub enum Reason {
 
 impl Decision {
     pub(crate) fn new(policy: EndpointPolicy, query: Query, entry: Option<MapEntry>) -> Self {
-        Self { policy, query, entry }
+        Self {
+            policy,
+            query,
+            entry,
+        }
     }
 
     /// What was asked.
@@ -49,7 +53,8 @@ impl Decision {
     /// What happens.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        self.entry.map_or(Verdict::Deny, |entry| entry.action.verdict())
+        self.entry
+            .map_or(Verdict::Deny, |entry| entry.action.verdict())
     }
 
     /// Where a redirected connection goes.

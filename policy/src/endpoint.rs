@@ -51,7 +51,14 @@ impl EndpointPolicy {
         rules.sort_by_key(|(cookie, _)| *cookie);
         rules.dedup_by_key(|(cookie, _)| *cookie);
         let rules = rules.into();
-        Self(Arc::new(Inner { subject, revision, ingress, egress, state, rules }))
+        Self(Arc::new(Inner {
+            subject,
+            revision,
+            ingress,
+            egress,
+            state,
+            rules,
+        }))
     }
 
     /// Whose policy it is.
@@ -99,7 +106,11 @@ impl EndpointPolicy {
     /// The rule with a number, if it selects the subject.
     #[must_use]
     pub fn rule(&self, cookie: RuleCookie) -> Option<&Arc<RuleRef>> {
-        let at = self.0.rules.binary_search_by_key(&cookie, |(cookie, _)| *cookie).ok()?;
+        let at = self
+            .0
+            .rules
+            .binary_search_by_key(&cookie, |(cookie, _)| *cookie)
+            .ok()?;
         self.0.rules.get(at).map(|(_, rule)| rule)
     }
 

@@ -40,7 +40,11 @@ pub enum LoadError {
 }
 
 fn listed(documents: &[RefusedDocument]) -> String {
-    documents.iter().map(RefusedDocument::to_string).collect::<Vec<_>>().join("; ")
+    documents
+        .iter()
+        .map(RefusedDocument::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// A policy that cannot be computed for a subject. What was in force for it stays.
@@ -70,5 +74,9 @@ pub enum ResolveError {
 }
 
 fn named(rules: &[Arc<RuleRef>]) -> String {
-    rules.iter().map(|rule| format!("`{rule}`")).collect::<Vec<_>>().join(" and ")
+    rules
+        .iter()
+        .map(|rule| format!("`{rule}`"))
+        .collect::<Vec<_>>()
+        .join(" and ")
 }

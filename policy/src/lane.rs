@@ -85,15 +85,19 @@ impl Draft<'_> {
         match peers {
             PeerSet::Nobody => Vec::new(),
             PeerSet::Anybody => vec![Who::Anybody],
-            PeerSet::Picked(picked) => {
-                picked.iter().map(|peer| Who::Picked(self.cache.intern(peer))).collect()
-            }
+            PeerSet::Picked(picked) => picked
+                .iter()
+                .map(|peer| Who::Picked(self.cache.intern(peer)))
+                .collect(),
         }
     }
 
     fn add(&mut self, who: Who, contributions: impl Iterator<Item = Contribution>) {
         match who {
-            Who::Anybody => self.any.extend(contributions.map(|c| Contribution { any_peer: true, ..c })),
+            Who::Anybody => self.any.extend(contributions.map(|c| Contribution {
+                any_peer: true,
+                ..c
+            })),
             Who::Picked(id) => {
                 let place = *self.places.entry(id).or_insert_with(|| {
                     self.selectors.push((id, Vec::new()));
@@ -109,7 +113,11 @@ impl Draft<'_> {
     /// Two allowances of one selector on one written port cannot ask for two parsers; a denial
     /// there takes both away.
     fn conflict(&self) -> Option<[RuleCookie; 2]> {
-        let mut conflicts: Vec<_> = self.contents.values().filter_map(|list| parsers_differ(list)).collect();
+        let mut conflicts: Vec<_> = self
+            .contents
+            .values()
+            .filter_map(|list| parsers_differ(list))
+            .collect();
         conflicts.sort_unstable();
         conflicts.first().copied()
     }
@@ -123,7 +131,9 @@ fn parsers_differ(list: &[(Option<Content>, RuleCookie)]) -> Option<[RuleCookie;
     if list.iter().any(|(content, _)| content.is_none()) {
         return None;
     }
-    let mut asked = list.iter().filter_map(|(content, cookie)| Some((name(content)?, *cookie)));
+    let mut asked = list
+        .iter()
+        .filter_map(|(content, cookie)| Some((name(content)?, *cookie)));
     let first = asked.next()?;
     let other = asked.find(|other| other.0 != first.0)?;
     Some([first.1, other.1])
@@ -162,7 +172,12 @@ impl LanePolicy {
             let open = Contribution::computed(RuleCookie::NOT_ENFORCED);
             draft.add(Who::Anybody, std::iter::once(open));
         }
-        let Draft { cache, mut any, mut selectors, .. } = draft;
+        let Draft {
+            cache,
+            mut any,
+            mut selectors,
+            ..
+        } = draft;
         any.sort_unstable_by_key(Contribution::rank);
         for (_, list) in &mut selectors {
             list.sort_unstable_by_key(Contribution::rank);
@@ -184,9 +199,14 @@ impl LanePolicy {
 
     /// Gives every identity that some selector picks the chain of its class.
     fn place_all(&mut self, side: &mut Side, cache: &SelectorCache) {
-        let sets: Vec<_> = self.selectors.iter().filter_map(|(id, _)| cache.picked(*id)).collect();
+        let sets: Vec<_> = self
+            .selectors
+            .iter()
+            .filter_map(|(id, _)| cache.picked(*id))
+            .collect();
         let mut found: Vec<(u32, u32)> = Vec::new();
-        self.classes.of_all(&sets, |slot, class| found.push((slot, class)));
+        self.classes
+            .of_all(&sets, |slot, class| found.push((slot, class)));
         self.add_chains(side);
         side.reserve(found.len());
         for (slot, class) in found {
@@ -197,9 +217,18 @@ impl LanePolicy {
     }
 
     /// Gives one identity the chain of its class; `slot` is `None` when it is gone.
-    pub(crate) fn place(&mut self, side: &mut Side, cache: &SelectorCache, peer: IdentityId, slot: Option<u32>) {
+    pub(crate) fn place(
+        &mut self,
+        side: &mut Side,
+        cache: &SelectorCache,
+        peer: IdentityId,
+        slot: Option<u32>,
+    ) {
         let class = slot.map_or(Classes::ROOT, |slot| {
-            let sets = self.selectors.iter().filter_map(|(id, _)| cache.picked(*id));
+            let sets = self
+                .selectors
+                .iter()
+                .filter_map(|(id, _)| cache.picked(*id));
             self.classes.of_slot(sets, slot)
         });
         self.add_chains(side);
@@ -216,9 +245,15 @@ impl LanePolicy {
             let class = u32::try_from(class).unwrap_or(u32::MAX);
             let members = self.classes.members(class);
             let lists = members.filter_map(|member| self.selectors.get(member as usize));
-            let mut own: Vec<Contribution> = lists.flat_map(|(_, list)| list.iter().copied()).collect();
+            let mut own: Vec<Contribution> =
+                lists.flat_map(|(_, list)| list.iter().copied()).collect();
             own.sort_unstable_by_key(Contribution::rank);
-            side.add_chain(Arc::new(own_chain(&own, &self.any, side.any(), self.semantics)));
+            side.add_chain(Arc::new(own_chain(
+                &own,
+                &self.any,
+                side.any(),
+                self.semantics,
+            )));
             self.own.push(own.into());
         }
     }
@@ -226,7 +261,9 @@ impl LanePolicy {
     /// The first contribution in order of precedence decides.
     pub(crate) fn decide(&self, side: &Side, query: &Query) -> Option<MapEntry> {
         let covers = |c: &&Contribution| c.key.covers(query.protocol, query.port);
-        let own = side.class(query.peer).and_then(|class| self.own.get(class as usize));
+        let own = side
+            .class(query.peer)
+            .and_then(|class| self.own.get(class as usize));
         let own = own.map_or(&[][..], |own| own);
         let first_any = self.any.iter().find(covers);
         let first_own = own.iter().find(covers);
@@ -243,9 +280,13 @@ impl LanePolicy {
 
     /// Every contribution that covers a question, strongest first.
     pub(crate) fn candidates(&self, side: &Side, query: &Query) -> Vec<Contribution> {
-        let own = side.class(query.peer).and_then(|class| self.own.get(class as usize));
+        let own = side
+            .class(query.peer)
+            .and_then(|class| self.own.get(class as usize));
         let all = merged(&self.any, own.map_or(&[], |own| own));
-        all.filter(|c| c.key.covers(query.protocol, query.port)).copied().collect()
+        all.filter(|c| c.key.covers(query.protocol, query.port))
+            .copied()
+            .collect()
     }
 }
 
@@ -258,14 +299,24 @@ fn add_rules(draft: &mut Draft<'_>, matched: &[Matched<'_>], denies: bool) {
                     // Where nothing is denied by default, content rules cannot deny either.
                     Does::Inspect { parser, open } => {
                         let eased = matches!(parser, crate::Parser::Http | crate::Parser::Dns);
-                        Does::Inspect { parser, open: open || (eased && !denies) }
+                        Does::Inspect {
+                            parser,
+                            open: open || (eased && !denies),
+                        }
                     }
                     does => does,
                 };
-                draft.add(who, Contribution::of_group(group, rule.level, does, rule.cookie, order));
+                draft.add(
+                    who,
+                    Contribution::of_group(group, rule.level, does, rule.cookie, order),
+                );
                 let content = (rule.action == Action::Allow).then(|| group.content.clone());
                 if content != Some(Content::Plain) {
-                    draft.contents.entry((who, group.id)).or_default().push((content, rule.cookie));
+                    draft
+                        .contents
+                        .entry((who, group.id))
+                        .or_default()
+                        .push((content, rule.cookie));
                 }
             }
         }
@@ -305,5 +356,9 @@ fn conflicting(
     let mut rules: Vec<_> = named.map(|(_, rule)| Arc::clone(rule)).collect();
     rules.sort();
     rules.dedup();
-    ResolveError::ConflictingParsers { subject, direction, rules }
+    ResolveError::ConflictingParsers {
+        subject,
+        direction,
+        rules,
+    }
 }

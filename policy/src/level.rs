@@ -18,8 +18,16 @@ pub(crate) struct Level {
 }
 
 impl Level {
-    pub(crate) const NORMAL: Self = Self { tier: Tier::Normal, priority: 0, place: 0 };
-    pub(crate) const DEFAULT: Self = Self { tier: Tier::Default, priority: 0, place: 0 };
+    pub(crate) const NORMAL: Self = Self {
+        tier: Tier::Normal,
+        priority: 0,
+        place: 0,
+    };
+    pub(crate) const DEFAULT: Self = Self {
+        tier: Tier::Default,
+        priority: 0,
+        place: 0,
+    };
 
     /// The 24 upper bits of a precedence: two for the tier, ten for the priority, twelve for the
     /// place, each turned round because the higher precedence is the stronger.

@@ -33,6 +33,7 @@ mod lane;
 mod level;
 mod peer;
 mod ports;
+mod reference;
 mod resolve;
 mod rule_ref;
 mod selector_cache;
@@ -73,6 +74,7 @@ pub use rule::{
     Action, CidrPeer, DefaultDeny, Document, EmptyList, Entity, Location, Peer, Peers, PolicyKind, PolicyName,
     PortProtocol, PortRule, PortSpec, Rule, Spec, list_field,
 };
+pub use reference::{Answer, Reference};
 pub use resolve::Resolver;
 pub use rule_ref::RuleRef;
 pub use set::{LoadReport, PolicySet, RefusedDocument, RefusedOutcome, Revision, SetHash};

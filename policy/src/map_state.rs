@@ -310,9 +310,18 @@ impl Changes {
             Verdict::Allow => 2,
         };
         self.sets.sort_by_key(|(_, entry)| caution(entry));
-        self.removes.sort_by_key(|(_, entry)| std::cmp::Reverse(caution(entry)));
-        let sets = self.sets.into_iter().map(|(key, entry)| MapChange::Set(key, entry));
-        sets.chain(self.removes.into_iter().map(|(key, _)| MapChange::Remove(key))).collect()
+        self.removes
+            .sort_by_key(|(_, entry)| std::cmp::Reverse(caution(entry)));
+        let sets = self
+            .sets
+            .into_iter()
+            .map(|(key, entry)| MapChange::Set(key, entry));
+        sets.chain(
+            self.removes
+                .into_iter()
+                .map(|(key, _)| MapChange::Remove(key)),
+        )
+        .collect()
     }
 }
 

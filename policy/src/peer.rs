@@ -25,8 +25,15 @@ pub(crate) enum PeerSet {
 }
 
 /// Reserved labels of what belongs to a cluster besides its workloads.
-const CLUSTER_PARTS: [&str; 7] =
-    ["host", "remote-node", "init", "ingress", "health", "unmanaged", "kube-apiserver"];
+const CLUSTER_PARTS: [&str; 7] = [
+    "host",
+    "remote-node",
+    "init",
+    "ingress",
+    "health",
+    "unmanaged",
+    "kube-apiserver",
+];
 
 impl PeerSelector {
     pub(crate) fn picks(&self, labels: &Labels, options: &Options) -> bool {
@@ -57,7 +64,11 @@ pub(crate) fn entity_labels(entity: Entity) -> &'static [&'static str] {
 }
 
 fn entity_picks(entity: Entity, labels: &Labels, options: &Options) -> bool {
-    let reserved = || entity_labels(entity).iter().any(|name| labels.reserved(name));
+    let reserved = || {
+        entity_labels(entity)
+            .iter()
+            .any(|name| labels.reserved(name))
+    };
     match entity {
         Entity::All => true,
         Entity::Cluster => {
@@ -77,10 +88,15 @@ fn entity_picks(entity: Entity, labels: &Labels, options: &Options) -> bool {
 
 /// Blocks pick identities outside of the cluster only; an exception is a condition of the selector.
 fn cidr_picks(cidr: &CidrPeer, labels: &Labels, families: Families) -> bool {
-    let outside = ["world", "world-ipv4", "world-ipv6"].iter().any(|name| labels.reserved(name));
+    let outside = ["world", "world-ipv4", "world-ipv6"]
+        .iter()
+        .any(|name| labels.reserved(name));
     outside
         && lies_in(cidr.block, labels, families)
-        && !cidr.except.iter().any(|block| lies_in(*block, labels, families))
+        && !cidr
+            .except
+            .iter()
+            .any(|block| lies_in(*block, labels, families))
 }
 
 fn lies_in(block: IpNet, labels: &Labels, families: Families) -> bool {
@@ -100,8 +116,13 @@ pub(crate) fn scope_subject(subject: &Selector, policy: &PolicyName) -> Selector
             && requirement.key.key() == key::NAMESPACE
             && matches!(requirement.operator, Operator::Equals(_))
     };
-    let kept = subject.requirements().iter().filter(|term| !overwritten(term)).cloned();
-    kept.chain([k8s_equals(key::NAMESPACE, namespace)]).collect()
+    let kept = subject
+        .requirements()
+        .iter()
+        .filter(|term| !overwritten(term))
+        .cloned();
+    kept.chain([k8s_equals(key::NAMESPACE, namespace)])
+        .collect()
 }
 
 /// Adds to a peer selector what its author left to the policy's own place: namespace and cluster.

@@ -1,7 +1,7 @@
 //! Which packets a compiled rule speaks of: groups of port keys, and what their content must be.
 
 use crate::chain::PortKey;
-use crate::l7::{HttpRule, KafkaRule, L7Rules, Mismatch};
+use crate::l7::{DnsRule, HttpRule, KafkaRule, L7Rules, Mismatch};
 use crate::rule::{PortProtocol, PortRule, PortSpec};
 use crate::{Parser, PortPrefix, Protocol, Semantics};
 
@@ -28,11 +28,19 @@ pub(crate) enum Content {
     /// Nothing.
     Plain,
     /// That it fits the rules of a parser; `open` if they let everything through.
-    Rules { parser: Parser, name: Option<Box<str>>, open: bool },
+    Rules {
+        parser: Parser,
+        name: Option<Box<str>>,
+        open: bool,
+    },
 }
 
 impl GroupId {
-    pub(crate) const ALL: Self = Self { protocol: Protocol::ANY, port: 0, end: 0 };
+    pub(crate) const ALL: Self = Self {
+        protocol: Protocol::ANY,
+        port: 0,
+        end: 0,
+    };
 
     /// Every port written as a range from zero. Upstream opens all ports then and does not tell
     /// its proxies.
@@ -44,15 +52,27 @@ impl GroupId {
 /// The groups of a rule's ports; no ports at all means every packet.
 pub(crate) fn port_groups(ports: Option<&[PortRule]>, semantics: Semantics) -> Vec<PortGroup> {
     let Some(ports) = ports else {
-        return vec![PortGroup { id: GroupId::ALL, keys: vec![PortKey::ANY], content: Content::Plain }];
+        return vec![PortGroup {
+            id: GroupId::ALL,
+            keys: vec![PortKey::ANY],
+            content: Content::Plain,
+        }];
     };
     let mut groups = Vec::new();
     for element in ports {
         for spec in &element.ports {
             for protocol in protocols(spec.protocol) {
-                let id = GroupId { protocol, port: spec.port, end: spec.end_port.unwrap_or(0) };
+                let id = GroupId {
+                    protocol,
+                    port: spec.port,
+                    end: spec.end_port.unwrap_or(0),
+                };
                 let content = content(&element.l7, protocol);
-                groups.push(PortGroup { id, keys: keys(spec, protocol, semantics), content });
+                groups.push(PortGroup {
+                    id,
+                    keys: keys(spec, protocol, semantics),
+                    content,
+                });
             }
         }
     }
@@ -89,7 +109,9 @@ fn content(l7: &L7Rules, protocol: Protocol) -> Content {
         open,
     };
     match l7 {
-        L7Rules::Dns(list) if !list.is_empty() => rules(Parser::Dns, None, false),
+        L7Rules::Dns(list) if !list.is_empty() => {
+            rules(Parser::Dns, None, list.iter().any(fits_every_name))
+        }
         _ if protocol != Protocol::TCP => Content::Plain,
         L7Rules::Http(list) if !list.is_empty() => {
             rules(Parser::Http, None, list.iter().any(fits_every_request))
@@ -97,7 +119,10 @@ fn content(l7: &L7Rules, protocol: Protocol) -> Content {
         L7Rules::Kafka(list) if !list.is_empty() => {
             rules(Parser::Kafka, None, list.contains(&KafkaRule::default()))
         }
-        L7Rules::Other { parser, rules: list } => {
+        L7Rules::Other {
+            parser,
+            rules: list,
+        } => {
             let open = list.is_empty() || list.iter().any(std::collections::BTreeMap::is_empty);
             rules(Parser::Other, Some(parser), open)
         }
@@ -105,8 +130,21 @@ fn content(l7: &L7Rules, protocol: Protocol) -> Content {
     }
 }
 
+/// A pattern of nothing but stars, with or without the dot of the root.
+fn fits_every_name(rule: &DnsRule) -> bool {
+    let pattern = rule.match_pattern.as_deref().unwrap_or_default();
+    let stars = pattern.strip_suffix('.').unwrap_or(pattern);
+    !stars.is_empty() && stars.bytes().all(|byte| byte == b'*')
+}
+
 fn fits_every_request(rule: &HttpRule) -> bool {
-    let never_fails = rule.header_matches.iter().all(|header| header.mismatch != Mismatch::Fail);
-    let bare = HttpRule { header_matches: rule.header_matches.clone(), ..HttpRule::default() };
+    let never_fails = rule
+        .header_matches
+        .iter()
+        .all(|header| header.mismatch != Mismatch::Fail);
+    let bare = HttpRule {
+        header_matches: rule.header_matches.clone(),
+        ..HttpRule::default()
+    };
     never_fails && *rule == bare
 }

@@ -57,7 +57,12 @@ impl Resolver {
         }
         self.revision = set.revision();
         self.namespaces = by_namespace(set);
-        let in_force = || self.namespaces.values().flatten().flat_map(|policy| policy.peer_selectors());
+        let in_force = || {
+            self.namespaces
+                .values()
+                .flatten()
+                .flat_map(|policy| policy.peer_selectors())
+        };
         if self.cache.len() > 64 + 2 * in_force().count() {
             let keep: HashSet<_> = in_force().collect();
             self.cache.retain(|selector| keep.contains(selector));
@@ -75,17 +80,28 @@ impl Resolver {
             return Err(ResolveError::UnknownIdentity { identity: subject });
         };
         let matched = matching(&self.namespaces, subject, &labels);
-        let rules = matched.iter().flat_map(|(policy, _)| policy.rules.iter().cloned()).collect();
+        let rules = matched
+            .iter()
+            .flat_map(|(policy, _)| policy.rules.iter().cloned())
+            .collect();
         let who = Subject::new(subject, &labels, &self.options);
         let mut resolve = |direction| {
-            let lanes = matched.iter().map(|(policy, spec)| (*policy, spec.lane(direction)));
+            let lanes = matched
+                .iter()
+                .map(|(policy, spec)| (*policy, spec.lane(direction)));
             let lanes: Vec<Matched<'_>> = lanes.filter(|(_, lane)| lane.enables).collect();
             LanePolicy::resolve(who, direction, &lanes, &mut self.cache, &self.options)
         };
         let (ingress, ingress_side) = resolve(Direction::Ingress)?;
         let (egress, egress_side) = resolve(Direction::Egress)?;
         let state = MapState::new([ingress_side, egress_side]);
-        Ok(EndpointPolicy::new(subject, self.revision, [ingress, egress], state, rules))
+        Ok(EndpointPolicy::new(
+            subject,
+            self.revision,
+            [ingress, egress],
+            state,
+            rules,
+        ))
     }
 
     /// Brings a policy up to date after [`Resolver::apply`] (with the same delta) or
@@ -107,14 +123,19 @@ impl Resolver {
             *policy = new;
             return Ok(changes);
         }
-        Ok(touched().flat_map(|id| policy.place(&self.cache, id)).collect())
+        Ok(touched()
+            .flat_map(|id| policy.place(&self.cache, id))
+            .collect())
     }
 }
 
 fn by_namespace(set: &PolicySet) -> HashMap<Option<Arc<str>>, Vec<Arc<Compiled>>> {
     let mut namespaces: HashMap<_, Vec<_>> = HashMap::new();
     for policy in set.compiled() {
-        namespaces.entry(policy.name.namespace.clone()).or_default().push(Arc::clone(policy));
+        namespaces
+            .entry(policy.name.namespace.clone())
+            .or_default()
+            .push(Arc::clone(policy));
     }
     namespaces
 }
@@ -129,8 +150,13 @@ fn matching<'a>(
     if subject == IdentityId::HOST {
         return Vec::new();
     }
-    let own = labels.namespace().map(Arc::from).and_then(|name| namespaces.get(&Some(name)));
+    let own = labels
+        .namespace()
+        .map(Arc::from)
+        .and_then(|name| namespaces.get(&Some(name)));
     let policies = own.into_iter().chain(namespaces.get(&None)).flatten();
     let specs = policies.flat_map(|policy| policy.specs.iter().map(move |spec| (policy, spec)));
-    specs.filter(|(_, spec)| spec.subject.matches(labels)).collect()
+    specs
+        .filter(|(_, spec)| spec.subject.matches(labels))
+        .collect()
 }

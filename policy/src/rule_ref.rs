@@ -23,7 +23,13 @@ pub struct RuleRef {
 impl RuleRef {
     /// The number that the rule's place asks for; FNV-1a over its text without the file.
     pub(crate) fn wanted_cookie(&self) -> RuleCookie {
-        let text = format!("{}#{}#{}#{}", self.policy, self.spec, self.list(), self.index);
+        let text = format!(
+            "{}#{}#{}#{}",
+            self.policy,
+            self.spec,
+            self.list(),
+            self.index
+        );
         let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
             (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
         });
@@ -43,11 +49,23 @@ impl RuleRef {
 
 impl fmt::Display for RuleRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { policy, spec, index, location, .. } = self;
+        let Self {
+            policy,
+            spec,
+            index,
+            location,
+            ..
+        } = self;
         write!(f, "{policy} ")?;
         if *spec > 0 {
             write!(f, "spec {spec} ")?;
         }
-        write!(f, "{}[{index}] ({}:{})", self.list(), location.file(), location.line())
+        write!(
+            f,
+            "{}[{index}] ({}:{})",
+            self.list(),
+            location.file(),
+            location.line()
+        )
     }
 }

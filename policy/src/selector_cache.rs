@@ -165,10 +165,18 @@ impl SelectorCache {
         self.remove_identity(id);
         let slot = self.identities.add(id, labels);
         let hashes = self.identities.hashes(labels).into_iter();
-        let by_label = hashes.filter_map(|hash| self.asking.by_label.get(&hash)).flatten();
+        let by_label = hashes
+            .filter_map(|hash| self.asking.by_label.get(&hash))
+            .flatten();
         let blocks = labels.blocks().flat_map(enclosing);
-        let by_block = blocks.filter_map(|block| self.asking.by_block.get(&block)).flatten();
-        for id in by_label.copied().chain(by_block.copied()).chain(self.asking.anything.iter().copied()) {
+        let by_block = blocks
+            .filter_map(|block| self.asking.by_block.get(&block))
+            .flatten();
+        for id in by_label
+            .copied()
+            .chain(by_block.copied())
+            .chain(self.asking.anything.iter().copied())
+        {
             if let Some(Some(cached)) = self.selectors.get_mut(id.0 as usize)
                 && cached.selector.picks(labels, &self.options)
             {
@@ -199,7 +207,10 @@ impl SelectorCache {
     }
 
     pub(crate) fn picked(&self, id: SelectorId) -> Option<&Bits> {
-        self.selectors.get(id.0 as usize)?.as_ref().map(|cached| &cached.picked)
+        self.selectors
+            .get(id.0 as usize)?
+            .as_ref()
+            .map(|cached| &cached.picked)
     }
 
     /// The cached selector, matched against all identities when it is new.
@@ -218,14 +229,21 @@ impl SelectorCache {
         match self.anchor(selector) {
             Anchor::Labels(hashes) => {
                 for hash in hashes {
-                    self.identities.carrying(hash).iter().copied().for_each(&mut test);
+                    self.identities
+                        .carrying(hash)
+                        .iter()
+                        .copied()
+                        .for_each(&mut test);
                     self.asking.by_label.entry(hash).or_default().push(id);
                 }
             }
             Anchor::Block(block) => {
                 let last = IpNet::from(block.broadcast());
                 let inside = self.identities.by_block.range(block..=last);
-                inside.flat_map(|(_, slots)| slots).copied().for_each(&mut test);
+                inside
+                    .flat_map(|(_, slots)| slots)
+                    .copied()
+                    .for_each(&mut test);
                 self.asking.by_block.entry(block).or_default().push(id);
             }
             Anchor::Anything => {
@@ -234,7 +252,10 @@ impl SelectorCache {
                 self.asking.anything.push(id);
             }
         }
-        self.selectors.push(Some(Cached { selector: selector.clone(), picked }));
+        self.selectors.push(Some(Cached {
+            selector: selector.clone(),
+            picked,
+        }));
         self.by_selector.insert(selector.clone(), id);
         id
     }
@@ -263,11 +284,16 @@ impl SelectorCache {
     fn anchor(&self, selector: &PeerSelector) -> Anchor {
         match selector {
             PeerSelector::Labels(labels) => {
-                let anchors = labels.requirements().iter().filter_map(|term| self.term_anchor(term));
+                let anchors = labels
+                    .requirements()
+                    .iter()
+                    .filter_map(|term| self.term_anchor(term));
                 let rarest = anchors.min_by_key(|hashes| self.population(hashes));
                 rarest.map_or(Anchor::Anything, Anchor::Labels)
             }
-            PeerSelector::Cidr(cidr) if cidr.block.prefix_len() > 0 => Anchor::Block(cidr.block.trunc()),
+            PeerSelector::Cidr(cidr) if cidr.block.prefix_len() > 0 => {
+                Anchor::Block(cidr.block.trunc())
+            }
             PeerSelector::Cidr(_) => Anchor::Labels(self.names(entity_labels(Entity::World))),
             PeerSelector::Entity(Entity::None) => Anchor::Labels(Vec::new()),
             PeerSelector::Entity(entity) => {
@@ -275,9 +301,9 @@ impl SelectorCache {
                 if matches!(entity, Entity::Cluster | Entity::ClusterMesh) {
                     hashes.extend(self.names(&["aggregate-cluster", "aggregate-cluster-mesh"]));
                     hashes.push(match entity {
-                        Entity::Cluster => {
-                            self.identities.hash_pair(key::CLUSTER, &self.options.cluster_name)
-                        }
+                        Entity::Cluster => self
+                            .identities
+                            .hash_pair(key::CLUSTER, &self.options.cluster_name),
                         _ => self.identities.hash_key(key::CLUSTER),
                     });
                 }
@@ -287,11 +313,17 @@ impl SelectorCache {
     }
 
     fn names(&self, names: &[&str]) -> Vec<u64> {
-        names.iter().map(|name| self.identities.hash_key(name)).collect()
+        names
+            .iter()
+            .map(|name| self.identities.hash_key(name))
+            .collect()
     }
 
     fn population(&self, hashes: &[u64]) -> usize {
-        hashes.iter().map(|hash| self.identities.carrying(*hash).len()).sum()
+        hashes
+            .iter()
+            .map(|hash| self.identities.carrying(*hash).len())
+            .sum()
     }
 
     /// What a label must have for a term to hold; nothing if the term can hold without a label.
@@ -302,9 +334,12 @@ impl SelectorCache {
         let key = term.key.key();
         match &term.operator {
             Operator::Equals(value) => Some(vec![self.identities.hash_pair(key, value)]),
-            Operator::In(values) => {
-                Some(values.iter().map(|value| self.identities.hash_pair(key, value)).collect())
-            }
+            Operator::In(values) => Some(
+                values
+                    .iter()
+                    .map(|value| self.identities.hash_pair(key, value))
+                    .collect(),
+            ),
             Operator::Exists => Some(vec![self.identities.hash_key(key)]),
             Operator::NotIn(_) | Operator::DoesNotExist => None,
         }

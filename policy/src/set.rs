@@ -94,7 +94,11 @@ impl Cookies {
     /// The number of a rule: the one its place asks for, or the next that is free.
     fn number(&self, rule: &RuleRef) -> RuleCookie {
         let mut cookie = rule.wanted_cookie();
-        while self.0.get(&cookie).is_some_and(|held| !held.same_place(rule)) {
+        while self
+            .0
+            .get(&cookie)
+            .is_some_and(|held| !held.same_place(rule))
+        {
             let next = RuleCookie::new(cookie.get().wrapping_add(1));
             cookie = next.max(RuleCookie::FIRST_RULE);
         }
@@ -154,9 +158,14 @@ impl PolicySet {
         let mode = self.options.refused_documents();
         if mode == RefusedDocuments::Error && !refused.is_empty() {
             let left_out = |refused| Self::report(refused, RefusedOutcome::LeftOut);
-            return Err(LoadError::Refused { documents: refused.into_iter().map(left_out).collect() });
+            return Err(LoadError::Refused {
+                documents: refused.into_iter().map(left_out).collect(),
+            });
         }
-        let mut next = Self { revision: self.revision.next(), ..Self::new(self.options.clone()) };
+        let mut next = Self {
+            revision: self.revision.next(),
+            ..Self::new(self.options.clone())
+        };
         let mut reports = Vec::new();
         for refused in refused {
             let outcome = next.settle(&refused, self, &documents, mode);
@@ -166,7 +175,10 @@ impl PolicySet {
             next.hold(document);
         }
         *self = next;
-        Ok(LoadReport { revision: self.revision, refused: reports })
+        Ok(LoadReport {
+            revision: self.revision,
+            refused: reports,
+        })
     }
 
     /// Adds a document, in place of the one with the same name.
@@ -179,7 +191,9 @@ impl PolicySet {
                 true => RefusedOutcome::PredecessorStays,
                 false => RefusedOutcome::LeftOut,
             };
-            return Err(LoadError::Refused { documents: vec![Self::report(objection, outcome)] });
+            return Err(LoadError::Refused {
+                documents: vec![Self::report(objection, outcome)],
+            });
         }
         self.forget(&document.name);
         self.hold(document);
@@ -189,7 +203,10 @@ impl PolicySet {
 
     /// Takes a document away; `None` if there is none of that name.
     pub fn remove(&mut self, name: &PolicyName) -> Option<Arc<Document>> {
-        let held = self.documents.get(name).map(|held| Arc::clone(&held.document));
+        let held = self
+            .documents
+            .get(name)
+            .map(|held| Arc::clone(&held.document));
         if self.forget(name) {
             self.revision = self.revision.next();
         }
@@ -209,8 +226,15 @@ impl PolicySet {
             Some(refused) => name == refused,
             None => held.document.location.file() == file,
         };
-        let mut stays = refused.name.as_ref().is_some_and(|name| new.contains_key(name));
-        for (name, held) in old.documents.iter().filter(|(name, held)| precedes(name, held)) {
+        let mut stays = refused
+            .name
+            .as_ref()
+            .is_some_and(|name| new.contains_key(name));
+        for (name, held) in old
+            .documents
+            .iter()
+            .filter(|(name, held)| precedes(name, held))
+        {
             stays = true;
             if !new.contains_key(name) {
                 self.cookies.insert(&held.compiled);
@@ -234,7 +258,9 @@ impl PolicySet {
             namespace: None,
             name: format!("{} document {}", location.file(), refused.index).into(),
         });
-        let compiled = closed(&name, &refused.subjects, location, |rule| self.cookies.number(rule));
+        let compiled = closed(&name, &refused.subjects, location, |rule| {
+            self.cookies.number(rule)
+        });
         self.cookies.insert(&compiled);
         self.closed.insert(name, Arc::new(compiled));
     }
@@ -242,7 +268,10 @@ impl PolicySet {
     fn hold(&mut self, document: Document) {
         let compiled = compile(&document, &self.options, |rule| self.cookies.number(rule));
         self.cookies.insert(&compiled);
-        let held = Held { document: Arc::new(document), compiled: Arc::new(compiled) };
+        let held = Held {
+            document: Arc::new(document),
+            compiled: Arc::new(compiled),
+        };
         self.documents.insert(held.compiled.name.clone(), held);
     }
 
@@ -260,14 +289,22 @@ impl PolicySet {
         Some(Refused {
             index: 0,
             name: Some(document.name.clone()),
-            subjects: document.specs.iter().map(|spec| spec.subject.clone()).collect(),
+            subjects: document
+                .specs
+                .iter()
+                .map(|spec| spec.subject.clone())
+                .collect(),
             location: document.location.clone(),
             error,
         })
     }
 
     fn report(refused: Refused, outcome: RefusedOutcome) -> RefusedDocument {
-        RefusedDocument { name: refused.name, error: refused.error, outcome }
+        RefusedDocument {
+            name: refused.name,
+            error: refused.error,
+            outcome,
+        }
     }
 
     /// Which revision is in force.
@@ -288,10 +325,13 @@ impl PolicySet {
     }
 
     /// Every block and every exception that a document names. Each needs an identity of its own,
-    /// or addresses inside would count as those of the block around it.
+    /// or addresses inside would count as those of the block around it. Blocks of length zero are
+    /// left out: they name the world, which has its identity.
     #[must_use]
     pub fn prefixes(&self) -> BTreeSet<IpNet> {
-        self.compiled().flat_map(|compiled| compiled.prefixes()).collect()
+        self.compiled()
+            .flat_map(|compiled| compiled.prefixes())
+            .collect()
     }
 
     /// The rule with a number, as kernel tables and events carry it.
@@ -325,7 +365,10 @@ impl PolicySet {
     }
 
     pub(crate) fn compiled(&self) -> impl Iterator<Item = &Arc<Compiled>> {
-        self.documents.values().map(|held| &held.compiled).chain(self.closed.values())
+        self.documents
+            .values()
+            .map(|held| &held.compiled)
+            .chain(self.closed.values())
     }
 }
 

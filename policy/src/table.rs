@@ -36,7 +36,8 @@ fn peer_chain(
     semantics: Semantics,
     which: Keys,
 ) -> Chain {
-    let inspects = |list: &[Contribution]| list.iter().any(|c| matches!(c.does, Does::Inspect { .. }));
+    let inspects =
+        |list: &[Contribution]| list.iter().any(|c| matches!(c.does, Does::Inspect { .. }));
     // The flag of a redirect depends on both lists; everything else is a comparison of two entries.
     let entangled = which == Keys::All || inspects(own) || inspects(any);
     let mut entries: Vec<(PortKey, MapEntry)> = Vec::new();
