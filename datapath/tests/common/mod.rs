@@ -1,6 +1,10 @@
 //! What the kernel tests stand on: a wire between two namespaces, and a BPF
 //! file system of their own.
-#![allow(dead_code, reason = "every test binary uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "every test binary is a crate of its own and uses a part of this"
+)]
 
 use std::error::Error;
 use std::fs;
