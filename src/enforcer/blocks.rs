@@ -1,0 +1,198 @@
+//! Blocks of addresses that policies name, and every claim on a prefix.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::datapath::{ApplyError, Datapath};
+use crate::identity::{
+    AllocateError, Binding, Generation, Identities, IdentityId, OwnerId, PrefixEntry, PrefixError,
+    PrefixTable, Source,
+};
+
+/// The policy set and the node are owners like every endpoint; theirs are the first numbers.
+const POLICIES: OwnerId = OwnerId::new(0);
+const NODE: OwnerId = OwnerId::new(1);
+/// The number of the first endpoint.
+const FIRST_ENDPOINT: u64 = 2;
+
+/// Every claim is made once: an owner that returns gets a new number.
+const ONCE: Generation = Generation::new(1);
+
+/// The prefix table of a node, and the identities that it holds for blocks.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    table: PrefixTable,
+    held: BTreeMap<IpNet, IdentityId>,
+    next_owner: u64,
+}
+
+impl Blocks {
+    pub(super) fn new() -> Self {
+        Self {
+            table: PrefixTable::new(),
+            held: BTreeMap::new(),
+            next_owner: FIRST_ENDPOINT,
+        }
+    }
+
+    /// An owner that there never was.
+    pub(super) fn owner(&mut self) -> OwnerId {
+        let owner = OwnerId::new(self.next_owner);
+        self.next_owner = self.next_owner.wrapping_add(1);
+        owner
+    }
+
+    /// Claims the node's own addresses.
+    pub(super) fn claim_node(&mut self, addresses: &[IpAddr]) -> Result<(), PrefixError> {
+        for address in addresses {
+            let entry = entry(IdentityId::HOST, Source::Node, NODE);
+            self.table
+                .upsert(IpNet::from(*address), entry, Duration::ZERO)?;
+        }
+        Ok(())
+    }
+
+    /// Claims the addresses of an endpoint. The datapath judges local packets by the device they
+    /// left and has forgotten the flows of whoever had the address before, so nothing has to rest.
+    pub(super) fn claim_endpoint(
+        &mut self,
+        owner: OwnerId,
+        identity: IdentityId,
+        addresses: &[IpAddr],
+        now: Duration,
+    ) -> Result<(), PrefixError> {
+        for address in addresses {
+            let prefix = IpNet::from(*address);
+            self.table
+                .upsert(prefix, entry(identity, Source::Local, owner), now)?;
+            self.table.confirm(prefix, owner, ONCE);
+        }
+        Ok(())
+    }
+
+    /// Takes the claims of an endpoint back.
+    pub(super) fn leave(&mut self, owner: OwnerId, addresses: &[IpAddr], now: Duration) {
+        for address in addresses {
+            self.table.remove(IpNet::from(*address), owner, ONCE, now);
+        }
+    }
+
+    /// Gives an identity to every block that has none yet; returns those blocks. When one fails,
+    /// none is kept.
+    pub(super) fn hold(
+        &mut self,
+        wanted: &BTreeSet<IpNet>,
+        identities: &mut Identities,
+        now: Duration,
+    ) -> Result<BTreeSet<IpNet>, AllocateError> {
+        let mut new = BTreeSet::new();
+        for block in wanted {
+            // Every address of a family is the world, which has its identity.
+            if block.prefix_len() == 0 || self.held.contains_key(block) {
+                continue;
+            }
+            match identities.intern_local(*block, []) {
+                Ok(interned) => {
+                    self.held.insert(*block, interned.id);
+                    new.insert(*block);
+                }
+                Err(error) => {
+                    self.release(&new, identities, now);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(new)
+    }
+
+    /// Claims blocks for their identities.
+    pub(super) fn claim(
+        &mut self,
+        blocks: &BTreeSet<IpNet>,
+        now: Duration,
+    ) -> Result<(), PrefixError> {
+        for block in blocks {
+            if let Some(identity) = self.held.get(block) {
+                self.table
+                    .upsert(*block, entry(*identity, Source::Policy, POLICIES), now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The blocks held that are not wanted.
+    pub(super) fn unwanted(&self, wanted: &BTreeSet<IpNet>) -> BTreeSet<IpNet> {
+        self.held
+            .keys()
+            .filter(|block| !wanted.contains(block))
+            .copied()
+            .collect()
+    }
+
+    /// Takes the claims on blocks back; their identities stay until [`Blocks::release`].
+    pub(super) fn disclaim(&mut self, blocks: &BTreeSet<IpNet>, now: Duration) {
+        for block in blocks {
+            self.table.remove(*block, POLICIES, ONCE, now);
+        }
+    }
+
+    /// Gives the identities of blocks back.
+    pub(super) fn release(
+        &mut self,
+        blocks: &BTreeSet<IpNet>,
+        identities: &mut Identities,
+        now: Duration,
+    ) {
+        for block in blocks {
+            if let Some(identity) = self.held.remove(block) {
+                // Held since `hold`, so the registry knows it.
+                let _ = identities.release(identity, now);
+            }
+        }
+    }
+
+    /// Ends the rest of addresses whose time has come.
+    pub(super) fn expire(&mut self, now: Duration) {
+        self.table.expire(now);
+    }
+
+    /// Does anybody claim this prefix?
+    pub(super) fn claims(&self, prefix: &IpNet) -> bool {
+        self.table.binding(prefix) != Binding::Unbound
+    }
+
+    /// Brings the kernel's tables in line. The addresses of local endpoints are not written here:
+    /// they come and go with their endpoint.
+    pub(super) fn write(&mut self, datapath: &mut Datapath) -> Result<(), ApplyError> {
+        for change in self.table.take_delta() {
+            let local = || {
+                let found = self.table.lookup(change.prefix.addr());
+                found.is_some_and(|(prefix, claim)| {
+                    prefix == change.prefix && claim.source == Source::Local
+                })
+            };
+            match change.to {
+                Binding::Identity(_) if local() => {}
+                Binding::Identity(identity) => datapath.upsert_prefix(change.prefix, identity)?,
+                // Nobody: no rule that names a peer fits.
+                Binding::Quarantined => {
+                    datapath.upsert_prefix(change.prefix, IdentityId::UNKNOWN)?
+                }
+                Binding::Unbound => datapath.remove_prefix(change.prefix)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn entry(identity: IdentityId, source: Source, owner: OwnerId) -> PrefixEntry {
+    PrefixEntry {
+        identity,
+        source,
+        owner,
+        generation: ONCE,
+    }
+}

@@ -1,0 +1,114 @@
+//! Setting an enforcer up.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use crate::datapath::{self, Datapath, Limits, Loader, Pins};
+use crate::flow::FlowBuilder;
+use crate::identity::{Families, Identities, LabelFilter};
+use crate::policy::{Options, PolicySet, Resolver};
+
+use super::attribution::Known;
+use super::blocks::Blocks;
+use super::core::Enforcer;
+use super::error::OpenError;
+
+/// How an [`Enforcer`] is set up. Without further words: nothing is pinned, policies are
+/// understood strictly, both address families are spoken.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct Builder {
+    node: String,
+    options: Options,
+    filter: LabelFilter,
+    addresses: Vec<IpAddr>,
+    datapath: datapath::Config,
+}
+
+impl Builder {
+    /// The node's name in flows.
+    pub fn node(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.node);
+        self
+    }
+
+    /// How policies are understood.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The address families of the node. They count for policies and for the kernel alike.
+    pub fn families(mut self, families: Families) -> Self {
+        self.datapath.families = families;
+        self
+    }
+
+    /// Which labels make an identity.
+    pub fn filter(mut self, filter: LabelFilter) -> Self {
+        self.filter = filter;
+        self
+    }
+
+    /// Addresses of the node itself: who sends from there is the host.
+    pub fn addresses(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.addresses.extend(addresses);
+        self
+    }
+
+    /// Pins everything in this directory of a BPF file system, and adopts what is pinned there.
+    pub fn pins(mut self, directory: impl AsRef<Path>) -> Self {
+        self.datapath.pins = Pins::Dir(PathBuf::from(directory.as_ref()));
+        self
+    }
+
+    /// Sizes of the kernel's tables.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.datapath.limits = limits;
+        self
+    }
+
+    /// Which library loads the programs.
+    pub fn loader(mut self, loader: Loader) -> Self {
+        self.datapath.loader = loader;
+        self
+    }
+
+    /// Loads the programs, or takes over what is pinned.
+    ///
+    /// What is taken over stays in force until [`Enforcer::load_policies`] and then
+    /// [`Enforcer::add_endpoints`] have computed what comes after it; call them in this order.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; what is pinned stays in force.
+    pub fn open(self) -> Result<Enforcer, OpenError> {
+        let families = self.datapath.families;
+        let mut identities = Identities::new(families);
+        let policies = PolicySet::new(self.options.families(families));
+        // The resolver begins with the snapshot; only what comes after it is a delta.
+        let resolver = Resolver::new(&policies, &identities.snapshot());
+        identities.take_delta();
+        let mut blocks = Blocks::new();
+        blocks.claim_node(&self.addresses)?;
+        let mut datapath = Datapath::open(&self.datapath)?;
+        blocks.write(&mut datapath)?;
+        let adopted: BTreeMap<_, _> = datapath
+            .adopted()
+            .map(|left| (left.ifindex, left))
+            .collect();
+        Ok(Enforcer {
+            filter: self.filter,
+            identities,
+            policies,
+            resolver,
+            blocks,
+            endpoints: BTreeMap::new(),
+            adopted,
+            known: Known::default(),
+            flows: FlowBuilder::new(&self.node),
+            datapath,
+        })
+    }
+}

@@ -1,0 +1,359 @@
+//! Endpoints come, change and go.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::datapath;
+use crate::flow::{Endpoint, EndpointId};
+use crate::identity::{IdentityId, Labels, key, source};
+
+use super::core::{Attached, Enforcer};
+use super::error::EndpointError;
+use super::spec::EndpointSpec;
+
+impl Enforcer {
+    /// Adds an endpoint: attach, give it its identity and addresses, compute its policy, write the
+    /// tables, and only then let the first packet through. Until then all of its packets are
+    /// dropped, and when a step fails, what was done is undone.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError`]; every other endpoint is as it was.
+    pub fn add_endpoint(
+        &mut self,
+        spec: EndpointSpec,
+        now: Duration,
+    ) -> Result<EndpointId, EndpointError> {
+        let ids = self.add_endpoints([spec], now)?;
+        // One in, one out.
+        Ok(ids.first().copied().unwrap_or(EndpointId::NONE))
+    }
+
+    /// Adds several endpoints together: all of them, or none.
+    ///
+    /// An endpoint that a process before this one has attached, with the same device and
+    /// addresses, is taken over: it keeps its number and goes on without a gap. This is why all
+    /// endpoints are to be added in one call after a start: the tables are then written once, with
+    /// every identity in them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Enforcer::add_endpoint`].
+    pub fn add_endpoints(
+        &mut self,
+        specs: impl IntoIterator<Item = EndpointSpec>,
+        now: Duration,
+    ) -> Result<Vec<EndpointId>, EndpointError> {
+        let specs: Vec<EndpointSpec> = specs.into_iter().collect();
+        self.check_free(&specs)?;
+        let mut added = Vec::with_capacity(specs.len());
+        if let Err(error) = self.bring_up(specs, &mut added, now) {
+            // The first error is the one to tell.
+            added
+                .into_iter()
+                .for_each(|id| drop(self.back_out(id, now)));
+            let _ = self.settle::<EndpointError>();
+            return Err(error);
+        }
+        Ok(added)
+    }
+
+    /// Gives an endpoint other labels. Its connections, running ones too, are judged by the new
+    /// identity from the next packet on.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError`]; the endpoint keeps its labels.
+    pub fn relabel(
+        &mut self,
+        id: EndpointId,
+        labels: Labels,
+        now: Duration,
+    ) -> Result<(), EndpointError> {
+        let attached = self
+            .endpoints
+            .get(&id)
+            .ok_or(EndpointError::Unknown { id })?;
+        let (old, name) = (attached.identity, attached.spec.name.clone());
+        let new = self.intern(&name, &labels)?;
+        // The others learn of the new identity before anybody has it.
+        let result = self
+            .settle::<EndpointError>()
+            .and_then(|()| self.change_identity(id, new, now));
+        if let Err(error) = result {
+            let _ = self.change_identity(id, old, now);
+            let _ = self.identities.release(new, now);
+            let _ = self.settle::<EndpointError>();
+            return Err(error);
+        }
+        if let Some(attached) = self.endpoints.get_mut(&id) {
+            attached.spec.labels = labels;
+        }
+        // Known since the endpoint has it.
+        let _ = self.identities.release(old, now);
+        self.settle()
+    }
+
+    /// Removes an endpoint: its connections end, its addresses lead nowhere, its identity rests
+    /// when nobody else has it.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError`] when the kernel refuses.
+    pub fn remove_endpoint(&mut self, id: EndpointId, now: Duration) -> Result<(), EndpointError> {
+        self.take_down(id, now)?;
+        self.blocks.write(&mut self.datapath)?;
+        self.settle()
+    }
+
+    /// Removes what a process before this one left and nobody has claimed: endpoints, and prefixes
+    /// that no policy names any more. To be called when all endpoints are added after a start.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError`] when the kernel refuses.
+    pub fn forget_unclaimed(&mut self) -> Result<(), EndpointError> {
+        for (ifindex, left) in std::mem::take(&mut self.adopted) {
+            let endpoint = format!("device {ifindex}");
+            self.datapath
+                .remove_endpoint(left.id)
+                .map_err(|source| EndpointError::Attach { endpoint, source })?;
+        }
+        for (prefix, _) in self.datapath.prefixes()? {
+            if !self.blocks.claims(&prefix) {
+                self.datapath.remove_prefix(prefix)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_free(&self, specs: &[EndpointSpec]) -> Result<(), EndpointError> {
+        let mut devices: BTreeMap<u32, &str> = BTreeMap::new();
+        let mut addresses: BTreeMap<IpAddr, &str> = BTreeMap::new();
+        let present = self.endpoints.values().map(|attached| &attached.spec);
+        for spec in present.chain(specs) {
+            let endpoint = || spec.name.clone();
+            let ifindex = spec.ifindex;
+            if let Some(owner) = devices.insert(ifindex, &spec.name) {
+                return Err(EndpointError::DeviceTaken {
+                    endpoint: endpoint(),
+                    ifindex,
+                    owner: owner.to_owned(),
+                });
+            }
+            for address in spec.addresses.iter().copied() {
+                if let Some(owner) = addresses.insert(address, &spec.name) {
+                    return Err(EndpointError::AddressTaken {
+                        endpoint: endpoint(),
+                        address,
+                        owner: owner.to_owned(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn bring_up(
+        &mut self,
+        specs: Vec<EndpointSpec>,
+        added: &mut Vec<EndpointId>,
+        now: Duration,
+    ) -> Result<(), EndpointError> {
+        for spec in specs {
+            added.push(self.attach(spec, now)?);
+        }
+        for id in added.iter() {
+            let Some(attached) = self.endpoints.get(id) else {
+                continue;
+            };
+            let (owner, identity) = (attached.owner, attached.identity);
+            self.blocks
+                .claim_endpoint(owner, identity, &attached.spec.addresses, now)?;
+        }
+        self.settle::<EndpointError>()?;
+        self.blocks.write(&mut self.datapath)?;
+        for id in added.iter() {
+            let Some(attached) = self.endpoints.get_mut(id) else {
+                continue;
+            };
+            if attached
+                .left
+                .take()
+                .is_some_and(|left| left.identity != attached.identity)
+            {
+                self.datapath.set_identity(*id, attached.identity)?;
+            }
+            self.datapath.set_ready(*id)?;
+        }
+        Ok(())
+    }
+
+    /// Identity and device; no packet passes yet, except what passed before.
+    fn attach(&mut self, spec: EndpointSpec, now: Duration) -> Result<EndpointId, EndpointError> {
+        let identity = self.intern(&spec.name, &spec.labels)?;
+        let left = self.take_over(&spec);
+        let id = match &left {
+            Some(left) => left.id,
+            None => self.attach_new(&spec, identity).inspect_err(|_| {
+                // Taken above, so the registry knows it.
+                let _ = self.identities.release(identity, now);
+            })?,
+        };
+        self.known
+            .put(self.described(id, identity, &spec.name), &spec.addresses);
+        let owner = self.blocks.owner();
+        self.endpoints.insert(
+            id,
+            Attached {
+                spec,
+                identity,
+                owner,
+                policy: None,
+                left,
+            },
+        );
+        Ok(id)
+    }
+
+    /// What was left behind this device, if it is the same endpoint.
+    fn take_over(&mut self, spec: &EndpointSpec) -> Option<datapath::Adopted> {
+        let left = self.adopted.get(&spec.ifindex)?;
+        let same = left.addresses.len() == spec.addresses.len()
+            && spec
+                .addresses
+                .iter()
+                .all(|address| left.addresses.contains(address));
+        if same {
+            self.adopted.remove(&spec.ifindex)
+        } else {
+            None
+        }
+    }
+
+    fn attach_new(
+        &mut self,
+        spec: &EndpointSpec,
+        identity: IdentityId,
+    ) -> Result<EndpointId, EndpointError> {
+        let failed = |source| EndpointError::Attach {
+            endpoint: spec.name.clone(),
+            source,
+        };
+        // Another endpoint was behind this device: it goes first.
+        if let Some(other) = self.adopted.remove(&spec.ifindex) {
+            self.datapath.remove_endpoint(other.id).map_err(failed)?;
+        }
+        let id = self.free_id();
+        let new = datapath::EndpointSpec {
+            id,
+            ifindex: spec.ifindex,
+            identity,
+            addresses: spec.addresses.clone(),
+        };
+        self.datapath.add_endpoint(new).map_err(failed)?;
+        Ok(id)
+    }
+
+    /// The lowest number that nobody has.
+    fn free_id(&self) -> EndpointId {
+        let left = |id: EndpointId| self.adopted.values().any(|left| left.id == id);
+        let free = |id: &EndpointId| !self.endpoints.contains_key(id) && !left(*id);
+        (1..=u32::MAX)
+            .map(EndpointId::new)
+            .find(free)
+            .unwrap_or(EndpointId::NONE)
+    }
+
+    fn change_identity(
+        &mut self,
+        id: EndpointId,
+        identity: IdentityId,
+        now: Duration,
+    ) -> Result<(), EndpointError> {
+        let Some(attached) = self.endpoints.get_mut(&id) else {
+            return Ok(());
+        };
+        if attached.identity == identity {
+            return Ok(());
+        }
+        attached.identity = identity;
+        let (owner, addresses) = (attached.owner, attached.spec.addresses.clone());
+        let known = self.described(id, identity, &attached.spec.name.clone());
+        self.known.put(known, &addresses);
+        self.datapath.set_identity(id, identity)?;
+        self.blocks
+            .claim_endpoint(owner, identity, &addresses, now)?;
+        self.blocks.write(&mut self.datapath)?;
+        self.settle()
+    }
+
+    /// Undoes the addition of an endpoint. One that was taken over goes on as it was.
+    fn back_out(&mut self, id: EndpointId, now: Duration) -> Result<(), EndpointError> {
+        let left = self
+            .endpoints
+            .get_mut(&id)
+            .and_then(|attached| attached.left.take());
+        let Some(left) = left else {
+            return self.take_down(id, now);
+        };
+        let ifindex = self
+            .endpoints
+            .get(&id)
+            .map(|attached| attached.spec.ifindex);
+        self.drop_record(id, now);
+        if let Some(ifindex) = ifindex {
+            self.adopted.insert(ifindex, left);
+        }
+        Ok(())
+    }
+
+    fn take_down(&mut self, id: EndpointId, now: Duration) -> Result<(), EndpointError> {
+        let attached = self
+            .endpoints
+            .get(&id)
+            .ok_or(EndpointError::Unknown { id })?;
+        let endpoint = attached.spec.name.clone();
+        self.datapath
+            .remove_endpoint(id)
+            .map_err(|source| EndpointError::Attach { endpoint, source })?;
+        self.drop_record(id, now);
+        Ok(())
+    }
+
+    fn drop_record(&mut self, id: EndpointId, now: Duration) {
+        if let Some(attached) = self.endpoints.remove(&id) {
+            self.blocks
+                .leave(attached.owner, &attached.spec.addresses, now);
+            // Taken when the endpoint was attached, so the registry knows it.
+            let _ = self.identities.release(attached.identity, now);
+        }
+        self.known.remove(id);
+    }
+
+    fn intern(&mut self, endpoint: &str, labels: &Labels) -> Result<IdentityId, EndpointError> {
+        let interned = self.identities.intern(self.filter.apply(labels));
+        let interned = interned.map_err(|source| EndpointError::Identity {
+            endpoint: endpoint.to_owned(),
+            source,
+        })?;
+        Ok(interned.id)
+    }
+
+    fn described(&self, id: EndpointId, identity: IdentityId, name: &str) -> Endpoint {
+        let labels = self
+            .identities
+            .labels(identity)
+            .cloned()
+            .unwrap_or_default();
+        let cluster = labels.get(source::K8S, key::CLUSTER).map(Arc::from);
+        Endpoint {
+            id,
+            name: Some(Arc::from(name)),
+            cluster,
+            ..Endpoint::of_identity(identity, labels)
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The loop closed: labels and policies in, enforcement in the kernel and flows out.
+//!
+//! An [`Enforcer`] owns the registry of identities, the policy set, the prefix table, the datapath
+//! and the flow builder of one node, and keeps them in step:
+//!
+//! * An endpoint passes no packet before its identity, its addresses and its policy are in place.
+//! * A change of policies is one transaction. A set that is wrong in any place, or that does not
+//!   fit the kernel's tables, changes nothing.
+//! * Every block of addresses that a policy names has an identity, known to the tables of all
+//!   endpoints, before a packet can carry it.
+//! * Identities are derived from labels, so a process that starts after one that was killed finds
+//!   its own numbers in the pinned tables and takes them over without a gap.
+//!
+//! It has no thread and no clock of its own: [`Enforcer::wait`] delivers flows when it is called,
+//! and times are durations since an epoch that the caller chooses and keeps.
+
+mod attribution;
+mod blocks;
+mod builder;
+mod core;
+mod endpoints;
+mod error;
+mod events;
+mod policies;
+mod spec;
+
+pub use self::core::Enforcer;
+pub use builder::Builder;
+pub use error::{CloseError, EndpointError, OpenError, PolicyError};
+pub use spec::EndpointSpec;

@@ -1,0 +1,90 @@
+//! A change of policies, as one transaction.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::policy::{LoadReport, PolicySet};
+
+use super::core::Enforcer;
+use super::error::{EndpointError, PolicyError};
+
+impl Enforcer {
+    /// Replaces the whole set of policies: each file is its name and its text.
+    ///
+    /// 1. The files are read into a new set; a set that is wrong is refused.
+    /// 2. Every block of addresses that the new set names gets its identity, and the tables in
+    ///    force learn what their rules say of it.
+    /// 3. The kernel begins to tell these blocks apart.
+    /// 4. The tables of the new set are put in force, those whose content changed, in one batch.
+    /// 5. Blocks that nobody names any more are forgotten.
+    ///
+    /// So no packet is judged by a set that does not know its sender.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError::Refused`] for wrong documents, the others when the new set cannot be
+    /// computed or does not fit. The set before stays in force.
+    pub fn load_policies<F, T>(
+        &mut self,
+        files: impl IntoIterator<Item = (F, T)>,
+        now: Duration,
+    ) -> Result<LoadReport, PolicyError>
+    where
+        F: Into<String>,
+        T: Into<String>,
+    {
+        let mut next = self.policies.clone();
+        let report = next.load(files).map_err(PolicyError::Refused)?;
+        let wanted = next.prefixes();
+        let new = self.blocks.hold(&wanted, &mut self.identities, now)?;
+        if let Err(error) = self.put_in_force(&next, &new, now) {
+            self.back_to_last_good(&new, now);
+            return Err(error);
+        }
+        self.policies = next;
+        let unwanted = self.blocks.unwanted(&wanted);
+        self.forget_blocks(&unwanted, now)
+            .map_err(PolicyError::Leftover)?;
+        Ok(report)
+    }
+
+    fn put_in_force(
+        &mut self,
+        next: &PolicySet,
+        new: &BTreeSet<IpNet>,
+        now: Duration,
+    ) -> Result<(), PolicyError> {
+        if !new.is_empty() {
+            self.settle::<PolicyError>()?;
+            self.blocks.claim(new, now)?;
+            self.blocks.write(&mut self.datapath)?;
+        }
+        self.resolver.update(next);
+        self.settle()
+    }
+
+    /// The kernel refused: the tables of the set before are computed and in force, except where a
+    /// batch of the new one came through; writing them again is always possible, they were there.
+    fn back_to_last_good(&mut self, new: &BTreeSet<IpNet>, now: Duration) {
+        self.resolver.update(&self.policies);
+        // The first error is the one to tell.
+        let _ = self.settle::<EndpointError>();
+        let _ = self.forget_blocks(new, now);
+    }
+
+    fn forget_blocks(
+        &mut self,
+        blocks: &BTreeSet<IpNet>,
+        now: Duration,
+    ) -> Result<(), EndpointError> {
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        self.blocks.disclaim(blocks, now);
+        self.blocks.write(&mut self.datapath)?;
+        self.blocks.release(blocks, &mut self.identities, now);
+        self.settle()
+    }
+}

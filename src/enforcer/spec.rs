@@ -1,0 +1,54 @@
+//! What an endpoint is.
+
+use std::net::IpAddr;
+
+use crate::identity::Labels;
+
+/// An endpoint as its orchestrator knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct EndpointSpec {
+    pub(super) name: String,
+    pub(super) labels: Labels,
+    pub(super) ifindex: u32,
+    pub(super) addresses: Vec<IpAddr>,
+}
+
+impl EndpointSpec {
+    /// An endpoint behind a device of this node.
+    ///
+    /// `labels` are complete, namespace included ([`Workload`](crate::identity::Workload) puts
+    /// them together). `ifindex` is the index of the device on the node's side, in the network
+    /// namespace of the calling thread.
+    pub fn new(name: &str, labels: Labels, ifindex: u32) -> Self {
+        Self {
+            name: name.to_owned(),
+            labels,
+            ifindex,
+            addresses: Vec::new(),
+        }
+    }
+
+    /// An address that is its own: only it may send from there.
+    pub fn address(mut self, address: IpAddr) -> Self {
+        self.addresses.push(address.to_canonical());
+        self
+    }
+
+    /// Several addresses.
+    pub fn addresses(self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        addresses.into_iter().fold(self, Self::address)
+    }
+
+    /// Its name, without the namespace.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its labels.
+    #[must_use]
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+}
