@@ -1,0 +1,135 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use porin::policy::{Protocol, Semantics};
+
+/// Ask network policies what they do, and why. Needs no root, but for `vectors --engine kernel`.
+#[derive(Debug, Parser)]
+#[command(name = "porin-lab", version, after_help = STATUSES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const STATUSES: &str = "\
+Exit status:
+  0  the answer is good: nothing found, allowed, nothing failed
+  1  the answer is bad: an error or warning found, denied, something failed
+  2  there is no answer: wrong usage, files that cannot be read or are refused, privileges missing";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Find what a set of policies does other than it seems to say.
+    Lint(Inputs),
+    /// Say whether one connection may be made.
+    Check(Question),
+    /// Say which rule decides about one connection, and which came close.
+    Explain(Question),
+    /// Show who may reach whom in the whole world.
+    Matrix(Matrix),
+    /// Run files of test vectors.
+    Vectors(Vectors),
+}
+
+/// What every question needs.
+#[derive(Debug, Args)]
+pub(crate) struct Inputs {
+    /// Policy files, or directories of them (*.yaml, *.yml, *.json; not world.yaml).
+    #[arg(required = true, value_name = "POLICIES")]
+    pub(crate) policies: Vec<PathBuf>,
+    /// Who exists. Without it: `world.yaml` in the directory of the policies or in its parent.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) world: Option<PathBuf>,
+    /// How policies are read where upstream and common sense part.
+    #[arg(long, value_enum, default_value_t = Reading::Strict)]
+    pub(crate) semantics: Reading,
+    /// Form of the answer.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+/// One connection.
+#[derive(Debug, Args)]
+pub(crate) struct Question {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// Who opens the connection: a workload (`NAME` or `NAMESPACE/NAME`), a name from `outside`,
+    /// an address, or an entity such as `world`.
+    #[arg(long, value_name = "WHO")]
+    pub(crate) from: String,
+    /// Who is to accept it; named as for `--from`.
+    #[arg(long, value_name = "WHO")]
+    pub(crate) to: String,
+    /// The destination port; for ICMP the type.
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: u16,
+    /// TCP, UDP, SCTP, ICMP or ICMPv6.
+    #[arg(long, default_value = "TCP")]
+    pub(crate) protocol: Protocol,
+}
+
+/// The whole world.
+#[derive(Debug, Args)]
+pub(crate) struct Matrix {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// The TCP port at which targets are tried that list no port of their own.
+    #[arg(long, value_name = "PORT", default_value_t = 443)]
+    pub(crate) port: u16,
+}
+
+/// Files of vectors.
+#[derive(Debug, Args)]
+pub(crate) struct Vectors {
+    /// Files of vectors; the kind is the file's name up to `.jsonl`.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// What decides the cases of policies. `all` needs privileges for its last quarter, and says so
+    /// and goes on without it if they are missing.
+    #[arg(long, value_enum, default_value_t = EngineChoice::All)]
+    pub(crate) engine: EngineChoice,
+    /// How many failures to describe per file.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) show: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Reading {
+    /// Where upstream reads a policy wider than it is written, the narrow reading holds.
+    Strict,
+    /// As Cilium does.
+    Cilium,
+}
+
+impl From<Reading> for Semantics {
+    fn from(reading: Reading) -> Self {
+        match reading {
+            Reading::Strict => Self::Strict,
+            Reading::Cilium => Self::Cilium,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EngineChoice {
+    /// The evaluator that follows the specification rule by rule.
+    Reference,
+    /// The compiled policy of an endpoint.
+    Fast,
+    /// Lookup in the table that the kernel gets.
+    Map,
+    /// The kernel program itself, fed with packets under `BPF_PROG_TEST_RUN`.
+    Kernel,
+    /// All of them; a case passes if it passes with each.
+    All,
+}

@@ -1,0 +1,82 @@
+//! Reading policies and worlds.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use porin::policy::World;
+
+use crate::failure::Failure;
+
+/// The conventional name of a world file; such a file is no policy.
+const WORLD: &str = "world.yaml";
+
+/// Reads every policy file, directories in the order of their file names: name and text.
+pub(crate) fn policies(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            files.extend(directory(path)?);
+        } else {
+            files.push(path.clone());
+        }
+    }
+    files
+        .into_iter()
+        .map(|path| Ok((path.display().to_string(), read(&path)?)))
+        .collect()
+}
+
+/// The world that the questions are about, if there is one.
+pub(crate) fn world(given: Option<&Path>, policies: &[PathBuf]) -> Result<Option<World>, Failure> {
+    let found = given
+        .map(Path::to_path_buf)
+        .or_else(|| policies.iter().find_map(|path| nearby(path)));
+    let Some(path) = found else { return Ok(None) };
+    let name = path.display().to_string();
+    let world = World::parse(&name, &read(&path)?).map_err(|e| Failure::Refused(e.to_string()))?;
+    Ok(Some(world))
+}
+
+pub(crate) fn read(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path).map_err(|source| Failure::Read {
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+fn directory(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let unreadable = |source| Failure::Read {
+        path: path.to_path_buf(),
+        source,
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        let policy = file
+            .extension()
+            .is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
+        if policy && file.is_file() && file.file_name().is_none_or(|name| name != WORLD) {
+            files.push(file);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(Failure::NoPolicies {
+            path: path.to_path_buf(),
+        });
+    }
+    Ok(files)
+}
+
+fn nearby(policies: &Path) -> Option<PathBuf> {
+    let absolute = policies.canonicalize().ok()?;
+    let directory = if absolute.is_dir() {
+        absolute.as_path()
+    } else {
+        absolute.parent()?
+    };
+    let found = [Some(directory), directory.parent()].into_iter().flatten();
+    found
+        .map(|place| place.join(WORLD))
+        .find(|world| world.is_file())
+}

@@ -1,0 +1,121 @@
+//! Running files of test vectors.
+
+mod case;
+mod engine;
+mod flow;
+mod kernel;
+mod kind;
+mod parse;
+mod policy;
+mod primitives;
+mod tally;
+
+use std::io::Write;
+use std::path::Path;
+
+use porin::flow::Escaped;
+
+use crate::args::Vectors;
+use crate::failure::Failure;
+use crate::input::read;
+use crate::vectors::engine::Engines;
+use crate::vectors::kind::Kind;
+use crate::vectors::tally::{Outcome, Tally};
+
+/// Runs every file and says whether nothing failed.
+pub(crate) fn run(asked: &Vectors, out: &mut impl Write) -> Result<bool, Failure> {
+    // A wrong name among many is told before the first file runs.
+    let kinds = asked
+        .files
+        .iter()
+        .map(|path| Kind::of(path))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut engines = Engines::new(asked.engine)?;
+    let (mut passed, mut failed) = (0, 0);
+    for (path, kind) in asked.files.iter().zip(kinds) {
+        let tally = file(path, kind, asked.show, &mut engines, out)?;
+        writeln!(out, "{}: {tally}", path.display())?;
+        passed += tally.passed;
+        failed += tally.failed;
+    }
+    writeln!(out, "{passed} passed, {failed} failed")?;
+    Ok(failed == 0)
+}
+
+fn file(
+    path: &Path,
+    kind: Kind,
+    show: usize,
+    engines: &mut Engines,
+    out: &mut impl Write,
+) -> Result<Tally, Failure> {
+    let text = read(path)?;
+    let mut run = kind.runner(path)?;
+    let mut tally = Tally::default();
+    let mut shown = 0;
+    for (at, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+    {
+        let outcome = run(at, line, engines).map_err(|reason| reason.at(path, at + 1))?;
+        let Some(differences) = tally.count(outcome) else {
+            continue;
+        };
+        shown += 1;
+        if shown <= show {
+            let name = name_of(line).unwrap_or_else(|| format!("line {}", at + 1));
+            writeln!(out, "FAILED {}", Escaped(&name))?;
+            for difference in differences.iter().take(10) {
+                writeln!(out, "    {}", Escaped(difference))?;
+            }
+            if differences.len() > 10 {
+                writeln!(out, "    and {} more", differences.len() - 10)?;
+            }
+        }
+    }
+    Ok(tally)
+}
+
+/// What the case calls itself.
+fn name_of(line: &str) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(line).ok()?;
+    let name = value.get("name").or_else(|| value.get("id"))?;
+    name.as_str().map(str::to_owned)
+}
+
+/// Why a line cannot be run at all.
+pub(crate) enum Fault {
+    /// The line is not in the format of its kind.
+    Format(String),
+    /// Nothing can be run.
+    Failure(Failure),
+}
+
+impl Fault {
+    fn at(self, path: &Path, line: usize) -> Failure {
+        match self {
+            Self::Format(reason) => Failure::Vector {
+                path: path.to_path_buf(),
+                line,
+                reason,
+            },
+            Self::Failure(failure) => failure,
+        }
+    }
+}
+
+impl From<serde_json::Error> for Fault {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Format(error.to_string())
+    }
+}
+
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+/// Runs one line: its number from zero, its text.
+type Runner = Box<dyn FnMut(usize, &str, &mut Engines) -> Result<Outcome, Fault>>;

@@ -1,0 +1,168 @@
+//! Policy cases: load, resolve, decide every flow with every engine.
+
+use porin::identity::{Identities, IdentityId};
+use porin::policy::{Direction, ParseErrorKind, PolicySet, parse_documents};
+
+use super::Fault;
+use super::case::{Answer, Case};
+use super::engine::{Engines, Resolved};
+use super::tally::Outcome;
+
+pub(super) fn run(line: &str, engines: &mut Engines) -> Result<Outcome, Fault> {
+    let case: Case = serde_json::from_str(line)?;
+    if let Some(field) = not_yet(&case)? {
+        return Ok(Outcome::NotApplicable(field));
+    }
+    let mut differences = Vec::new();
+    let set = load(&case, &mut differences)?;
+    compare_prefixes(&case, &set, &mut differences);
+    let identities = identities(&case)?;
+    let subject = IdentityId::new(case.subject);
+    match set.resolve(subject, &identities.snapshot()) {
+        Err(error) if !case.resolve_error => differences.push(format!("not resolved: {error}")),
+        Err(_) => {}
+        Ok(_) if case.resolve_error => {
+            differences.push("resolved, the reference cannot".to_owned())
+        }
+        Ok(policy) => {
+            compare_enforced(
+                &case,
+                Direction::Ingress,
+                policy.enforced(Direction::Ingress),
+                &mut differences,
+            );
+            compare_enforced(
+                &case,
+                Direction::Egress,
+                policy.enforced(Direction::Egress),
+                &mut differences,
+            );
+            let resolved = Resolved {
+                set: &set,
+                identities: &identities,
+                policy: &policy,
+            };
+            compare_flows(&case, &resolved, engines, &mut differences)?;
+        }
+    }
+    // Verdict and redirect were compared; what a proxy would be told cannot be yet.
+    let rest = case.flows.iter().find_map(|flow| flow.not_yet());
+    match rest {
+        Some(field) if differences.is_empty() => Ok(Outcome::NotApplicable(field.to_owned())),
+        _ => Ok(Outcome::of(differences)),
+    }
+}
+
+/// The first thing the case needs that is not built yet.
+fn not_yet(case: &Case) -> Result<Option<String>, Fault> {
+    let subject = case
+        .identities
+        .iter()
+        .find(|identity| identity.id == case.subject);
+    let subject = subject.ok_or_else(|| Fault::Format("the subject has no identity".to_owned()))?;
+    let labels = subject.labels().map_err(Fault::Format)?;
+    for document in &case.policies {
+        for refused in parse_documents("policy", document).refused {
+            match refused.error.kind() {
+                ParseErrorKind::NotYet { field } => return Ok(Some(field.clone())),
+                ParseErrorKind::Kind { kind, .. } => return Ok(Some(kind.clone())),
+                _ => {}
+            }
+        }
+    }
+    if labels.iter().any(|label| label.source() == "reserved") {
+        return Ok(Some("subjects other than pods".to_owned()));
+    }
+    Ok(None)
+}
+
+/// Loads the documents; which of them are refused must be the same.
+fn load(case: &Case, differences: &mut Vec<String>) -> Result<PolicySet, Fault> {
+    let mut set = PolicySet::new(case.options().map_err(Fault::Format)?);
+    let named = |(index, text): (usize, &String)| (format!("policies[{index}]"), text.clone());
+    let files: Vec<_> = case.policies.iter().enumerate().map(named).collect();
+    let report = set
+        .load(files.iter().map(|(file, text)| (file, text)))
+        .map_err(|error| Fault::Format(error.to_string()))?;
+    for (index, (file, _)) in files.iter().enumerate() {
+        let refused = report
+            .refused
+            .iter()
+            .find(|refused| refused.error.location().file() == file);
+        match (refused, case.refuses(index)) {
+            (Some(refused), false) => {
+                differences.push(format!("the reference accepts: {}", refused.error));
+            }
+            (None, true) => {
+                differences.push(format!("{file} is accepted, the reference refuses it"))
+            }
+            _ => {}
+        }
+    }
+    Ok(set)
+}
+
+fn identities(case: &Case) -> Result<Identities, Fault> {
+    let mut identities = Identities::new(case.families());
+    for identity in &case.identities {
+        let labels = identity.labels().map_err(Fault::Format)?;
+        let id = IdentityId::new(identity.id);
+        identities
+            .insert_fixed(id, labels)
+            .map_err(|error| Fault::Format(error.to_string()))?;
+    }
+    Ok(identities)
+}
+
+fn compare_prefixes(case: &Case, set: &PolicySet, differences: &mut Vec<String>) {
+    let Some(expected) = &case.cidr_prefixes else {
+        return;
+    };
+    let expected: std::collections::BTreeSet<_> = expected.iter().copied().collect();
+    let found = set.prefixes();
+    if found != expected {
+        let missing: Vec<_> = expected.difference(&found).collect();
+        let extra: Vec<_> = found.difference(&expected).collect();
+        differences.push(format!("prefixes: {missing:?} missing, {extra:?} too many"));
+    }
+}
+
+fn compare_enforced(
+    case: &Case,
+    direction: Direction,
+    enforced: bool,
+    differences: &mut Vec<String>,
+) {
+    let expected = match direction {
+        Direction::Ingress => case.ingress_enforced,
+        Direction::Egress => case.egress_enforced,
+    };
+    if enforced != expected {
+        differences.push(format!(
+            "{direction} enforced is {enforced}, {expected} expected"
+        ));
+    }
+}
+
+fn compare_flows(
+    case: &Case,
+    resolved: &Resolved<'_>,
+    engines: &mut Engines,
+    differences: &mut Vec<String>,
+) -> Result<(), Fault> {
+    let queries = case
+        .flows
+        .iter()
+        .map(|flow| flow.query())
+        .collect::<Result<Vec<_>, _>>();
+    let queries = queries.map_err(Fault::Format)?;
+    for (engine, answers) in engines.decide(resolved, &queries)? {
+        for ((flow, query), answer) in case.flows.iter().zip(&queries).zip(answers) {
+            let expected: Answer = flow.answer();
+            if !engine.agree(answer, expected) {
+                differences.push(format!("{engine}: {query}: {answer}, {expected} expected"));
+            }
+        }
+    }
+    Ok(())
+}
