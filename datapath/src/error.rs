@@ -4,9 +4,11 @@
 //! leaves the programs, links and tables as they were before it.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use porin_flow::EndpointId;
+use porin_identity::IdentityId;
 
 use crate::backend::Loader;
 use crate::probe::Missing;
@@ -189,6 +191,28 @@ pub enum AttachError {
     /// There is no such endpoint.
     #[error("there is no endpoint {0}")]
     UnknownEndpoint(EndpointId),
+    /// The endpoint's number is 0, or its identity is 0 or has more than 24 bits.
+    #[error(
+        "an endpoint with identity {0} cannot be: identities of endpoints are 1 to 16777215, their numbers start at 1"
+    )]
+    Identity(IdentityId),
+    /// An endpoint has at most one address of each family, none of them unspecified or mapped.
+    #[error(
+        "an endpoint has at most one IPv4 and one IPv6 address, and no IPv4 address in IPv6 form"
+    )]
+    Addresses,
+    /// Another endpoint has this address.
+    #[error("address {0} is another endpoint's: remove that first")]
+    AddressTaken(IpAddr),
+    /// There are as many endpoints as the tables hold.
+    #[error("there are {capacity} endpoints already: raise the limit")]
+    Capacity {
+        /// How many there may be.
+        capacity: usize,
+    },
+    /// A table is too small, or refused.
+    #[error("the endpoint's addresses could not be recorded")]
+    Apply(#[from] ApplyError),
     /// The endpoint could not be recorded.
     #[error("the endpoint could not be recorded")]
     Map(#[from] MapError),
@@ -215,6 +239,12 @@ pub enum ApplyError {
     /// There is no such endpoint.
     #[error("there is no endpoint {0}")]
     UnknownEndpoint(EndpointId),
+    /// The endpoint has no policy yet.
+    #[error("endpoint {0} has no policy yet: install one first")]
+    NoPolicy(EndpointId),
+    /// An identity that an endpoint cannot have.
+    #[error("an endpoint cannot have identity {0}: it is not between 1 and 16777215")]
+    Identity(IdentityId),
     /// The tables are too small for this.
     #[error("{what} needs {needed} entries, there is room for {capacity}: raise the limit")]
     Capacity {
@@ -267,6 +297,9 @@ pub enum PinError {
         /// The version that is pinned.
         found: u32,
     },
+    /// Something is pinned there already.
+    #[error("`{}` holds pins already: adopt them, remove them, or choose another directory", .0.display())]
+    Occupied(PathBuf),
     /// Some of the pins are there and some are not.
     #[error(
         "`{}` lacks pin `{name}` while others are there: remove the pins (this ends what they enforce)",

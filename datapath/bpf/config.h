@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Knobs that are fixed when the object is loaded (.rodata). */
+#pragma once
+
+#include "compiler.h"
+
+/* Identity of an IPv4 / IPv6 address that no table knows: 2 (world), or 9 and
+ * 10 where the node speaks both families. */
+const volatile __u32 world_ipv4 = 2;
+const volatile __u32 world_ipv6 = 2;
+
+/* Octets pending in the ring from which on the reader is woken at once. */
+const volatile __u32 wakeup_bytes = 64 * 1024;

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * ICMP errors carry the head of the packet they complain about. They pass
+ * when that packet belongs to a flow which the endpoint's policy allows at
+ * this moment, whoever sends them; otherwise they are dropped.
+ */
+#pragma once
+
+#include "conntrack.h"
+
+/* Ports of the quoted packet; 8 octets of its L4 header are there (RFC 792). */
+INLINE int parse_quoted_l4(struct __sk_buff *skb, struct packet *q, __u32 end)
+{
+	__u8 *h = q->offset + 8 <= end ? header(skb, q->offset, 8) : NULL;
+
+	if (!h)
+		return DROP_TRUNCATED;
+	switch (q->protocol) {
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
+	case IPPROTO_SCTP:
+		q->ports = *(__u32 *)h;
+		return 0;
+	case IPPROTO_ICMP:
+		parse_icmp(q, h, 8, 0);
+		break;
+	case IPPROTO_ICMPV6:
+		parse_icmp(q, h, 128, 129);
+		break;
+	default:
+		return 0;
+	}
+	/* An error about an error is none (RFC 1122, RFC 4443). */
+	return q->flags & PACKET_ICMP_ERROR ? DROP_UNKNOWN_FLOW : 0;
+}
+
+INLINE int parse_quoted(struct __sk_buff *skb, const struct packet *p, struct packet *q)
+{
+	__u32 at = p->offset + 8;
+
+	q->family = p->family;
+	if (p->family == 4) {
+		struct iphdr *ip = p->end >= at + sizeof(*ip) ? header(skb, at, sizeof(*ip)) : NULL;
+
+		if (!ip)
+			return DROP_TRUNCATED;
+		if (*(__u8 *)ip >> 4 != 4 || (*(__u8 *)ip & 0xf) < 5 ||
+		    ip->frag_off & bpf_htons(IPV4_FRAGMENT_OFFSET))
+			return DROP_UNKNOWN_FLOW;
+		q->source = mapped(ip->saddr);
+		q->destination = mapped(ip->daddr);
+		q->protocol = ip->protocol;
+		q->offset = at + (*(__u8 *)ip & 0xf) * 4;
+	} else {
+		struct ipv6hdr *ip =
+			p->end >= at + sizeof(*ip) ? header(skb, at, sizeof(*ip)) : NULL;
+
+		if (!ip)
+			return DROP_TRUNCATED;
+		if (*(__u8 *)ip >> 4 != 6)
+			return DROP_UNKNOWN_FLOW;
+		__builtin_memcpy(&q->source, &ip->saddr, sizeof(q->source));
+		__builtin_memcpy(&q->destination, &ip->daddr, sizeof(q->destination));
+		q->protocol = ip->nexthdr;
+		q->offset = at + sizeof(*ip);
+	}
+	return parse_quoted_l4(skb, q, p->end);
+}
+
+/* 0, or the reason to drop. */
+INLINE int error_cross(struct __sk_buff *skb, struct crossing *c, const struct packet *p)
+{
+	bool leaving = c->direction == DIRECTION_EGRESS;
+	int reason = find_peer(c, p);
+	struct packet q = {};
+	struct flow_key key;
+	struct flow *flow;
+	struct side *side;
+	__u64 bound;
+	bool upper;
+
+	if (reason)
+		return reason;
+	reason = parse_quoted(skb, p, &q);
+	if (reason)
+		return reason;
+	/* The quoted packet came from the one who is told, and went to the one
+	 * who complains, unless that is a router on the way to us. */
+	if (!same(&q.source, &p->destination) || (leaving && !same(&q.destination, &p->source)))
+		return DROP_UNKNOWN_FLOW;
+	upper = flow_key(&q, &key);
+	bound = flow_bind(&key);
+	flow = flow_find(&key, bound, c->now);
+	if (!flow)
+		return DROP_UNKNOWN_FLOW;
+	side = (upper == (flow->origin & 1)) != leaving ? &flow->side[SIDE_INITIATOR]
+							: &flow->side[SIDE_RESPONDER];
+	return READ_ONCE(side->cell) == c->cell && side->proof == (bound ^ c->address_epoch)
+		       ? 0
+		       : DROP_UNKNOWN_FLOW;
+}

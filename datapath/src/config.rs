@@ -1,0 +1,95 @@
+//! How a datapath is set up.
+
+use porin_identity::{Families, IdentityId};
+
+use crate::backend::Loader;
+use crate::link::AttachMode;
+use crate::pin::Pins;
+
+/// How a [`Datapath`](crate::Datapath) is loaded and attached.
+///
+/// ```
+/// use porin_datapath::{Config, Limits};
+///
+/// let config = Config { limits: Limits { endpoints: 64, ..Limits::default() }, ..Config::default() };
+/// assert_eq!(config.limits.endpoints, 64);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where maps and links are pinned.
+    pub pins: Pins,
+    /// Sizes of the tables. Adopted tables must have been made with the same.
+    pub limits: Limits,
+    /// How programs are attached.
+    pub attach: AttachMode,
+    /// Which library loads the object.
+    pub loader: Loader,
+    /// Which address families the node speaks: what the world is called depends on it.
+    pub families: Families,
+}
+
+impl Default for Config {
+    /// Nothing pinned, default limits, TCX if there is one, both families.
+    fn default() -> Self {
+        Self {
+            pins: Pins::default(),
+            limits: Limits::default(),
+            attach: AttachMode::default(),
+            loader: Loader::default(),
+            families: Families::Dual,
+        }
+    }
+}
+
+impl Config {
+    /// Identities of unknown IPv4 and IPv6 addresses: `world`, or one name per
+    /// family where both are spoken.
+    #[must_use]
+    pub const fn worlds(&self) -> (IdentityId, IdentityId) {
+        match self.families {
+            Families::Dual => (IdentityId::WORLD_IPV4, IdentityId::WORLD_IPV6),
+            _ => (IdentityId::WORLD, IdentityId::WORLD),
+        }
+    }
+}
+
+/// Sizes of the tables, in entries unless said otherwise. Memory is taken as
+/// entries come, except for flows (about 180 bytes each) and the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Endpoints of the node.
+    pub endpoints: u32,
+    /// Distinct policy tables, at most 32767; endpoints with equal policy
+    /// share one. While policies change, old and new ones need room.
+    pub policies: u32,
+    /// Entries of one policy table.
+    pub policy_entries: u32,
+    /// Exact addresses, endpoints' own included.
+    pub addresses: u32,
+    /// Address prefixes.
+    pub prefixes: u32,
+    /// Tracked flows.
+    pub flows: u32,
+    /// Datagrams of which a first fragment is remembered.
+    pub fragments: u32,
+    /// Bytes of the event ring: a power of two, at least a page.
+    pub ring_bytes: u32,
+    /// Bytes of pending events from which on the reader is woken at once.
+    pub wakeup_bytes: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            endpoints: 1024,
+            policies: 2047,
+            policy_entries: 65_536,
+            addresses: 65_536,
+            prefixes: 65_536,
+            flows: 262_144,
+            fragments: 8192,
+            ring_bytes: 1 << 20,
+            wakeup_bytes: 64 * 1024,
+        }
+    }
+}

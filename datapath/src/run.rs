@@ -1,0 +1,70 @@
+//! Packets given to a program by hand.
+
+use std::time::Duration;
+
+use crate::sys::{CallError, Program, SkbContext, TcxHook, TestInput};
+
+/// Which of the two programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Hook {
+    /// What an endpoint sends.
+    FromEndpoint,
+    /// What it is to receive.
+    ToEndpoint,
+}
+
+impl Hook {
+    pub(crate) const fn tcx(self) -> TcxHook {
+        match self {
+            Self::FromEndpoint => TcxHook::Ingress,
+            Self::ToEndpoint => TcxHook::Egress,
+        }
+    }
+}
+
+/// A frame at a hook.
+#[derive(Clone, Copy, Debug)]
+pub struct TestPacket<'a> {
+    /// The frame from its Ethernet header on.
+    pub bytes: &'a [u8],
+    /// The device; it must exist in the calling thread's network namespace.
+    pub ifindex: u32,
+    /// `skb->mark`.
+    pub mark: u32,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProgRun {
+    /// Whether it may go on.
+    pub passed: bool,
+    /// `skb->mark` afterwards.
+    pub mark: u32,
+    /// Time per packet, averaged over the repetitions.
+    pub duration: Duration,
+}
+
+/// `TC_ACT_SHOT`; everything else that our programs answer lets a packet pass.
+const SHOT: i32 = 2;
+
+pub(crate) fn run(
+    program: &Program,
+    packet: &TestPacket<'_>,
+    repeat: u32,
+) -> Result<ProgRun, CallError> {
+    let context = SkbContext {
+        mark: packet.mark,
+        ifindex: packet.ifindex,
+        ..SkbContext::default()
+    };
+    let run = program.test_run(&TestInput {
+        context,
+        repeat,
+        ..TestInput::new(packet.bytes)
+    })?;
+    Ok(ProgRun {
+        passed: run.result != SHOT,
+        mark: run.context.mark,
+        duration: run.duration,
+    })
+}

@@ -1,0 +1,164 @@
+//! Endpoint records: which device is whose, and which policy is in force for it.
+
+use std::net::IpAddr;
+
+use super::Slots;
+use crate::abi::{self, Cell, Endpoint};
+use crate::error::MapError;
+use crate::sys::{Map, MapShape, MappedArray, TypedMap, bytes_of, from_bytes};
+
+/// The map from device to slot, the records, and the facts of the node.
+#[derive(Debug)]
+pub(crate) struct EndpointTable {
+    devices: TypedMap<u32, u32>,
+    records: MappedArray,
+    node: MappedArray,
+    slots: Slots,
+}
+
+impl EndpointTable {
+    pub(crate) fn new(
+        (devices, shape): (Map, &MapShape),
+        records: Map,
+        node: Map,
+    ) -> Result<Self, MapError> {
+        let endpoints = records.info().shape.max_entries;
+        Ok(Self {
+            devices: TypedMap::new(devices, shape)?,
+            records: MappedArray::new::<Endpoint>(records, endpoints)?,
+            node: MappedArray::new::<abi::Node>(node, 1)?,
+            slots: Slots::new(0, endpoints),
+        })
+    }
+
+    /// The records that devices lead to, with their slots: what an earlier process left.
+    pub(crate) fn adopt(&mut self) -> Result<Vec<(u32, Endpoint)>, MapError> {
+        let mut found = Vec::new();
+        for (ifindex, slot) in self.devices.entries()? {
+            match self.read(slot).filter(|record| record.ifindex == ifindex) {
+                Some(record) => {
+                    self.slots.occupy(slot);
+                    found.push((slot, record));
+                }
+                None => {
+                    self.devices.remove(&ifindex)?;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// A free slot; `None` if there is none before the next grace period.
+    pub(crate) fn take(&mut self) -> Option<u32> {
+        self.slots.take()
+    }
+
+    /// A grace period has passed.
+    pub(crate) fn rested(&mut self) {
+        self.slots.rested();
+    }
+
+    /// How many endpoints there may be.
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.capacity()
+    }
+
+    /// Writes a record and then makes its device lead to it.
+    pub(crate) fn insert(&mut self, slot: u32, record: &Endpoint) -> Result<(), MapError> {
+        self.write(slot, record);
+        self.devices.set(&record.ifindex, &slot).inspect_err(|_| {
+            self.write(slot, &Endpoint::default());
+            self.slots.untake(slot);
+        })
+    }
+
+    /// Makes a record unfindable and empty. Its slot rests.
+    pub(crate) fn remove(&mut self, slot: u32, ifindex: u32) -> Result<(), MapError> {
+        self.set_cell(slot, Cell::default());
+        self.devices.remove(&ifindex)?;
+        self.write(slot, &Endpoint::default());
+        self.slots.retire(slot);
+        Ok(())
+    }
+
+    /// Puts a policy in force, in one store.
+    pub(crate) fn set_cell(&self, slot: u32, cell: Cell) {
+        self.store(slot, abi::CELL, cell.word());
+    }
+
+    /// The policy in force.
+    pub(crate) fn cell(&self, slot: u32) -> Cell {
+        Cell::from_word(self.records.load(slot, abi::CELL).unwrap_or(0))
+    }
+
+    /// Gives the endpoint another identity, in one store.
+    pub(crate) fn set_identity(&self, slot: u32, identity: u32) {
+        if let Some(record) = self.read(slot) {
+            let next = Endpoint { identity, ..record };
+            self.store(slot, abi::IDENTITY, word_at(&next, abi::IDENTITY));
+        }
+    }
+
+    /// Ends the lease at a time of the monotonic clock, or (0) never.
+    pub(crate) fn set_lease(&self, slot: u32, nanoseconds: u64) {
+        self.store(slot, abi::LEASE, nanoseconds);
+    }
+
+    /// All flows are judged anew: an address may mean somebody else now.
+    pub(crate) fn raise_address_epoch(&self) {
+        let _ = self.node.fetch_add(0, abi::ADDRESS_EPOCH, 1);
+    }
+
+    /// `count` epochs that were never given before, from the one that is returned on.
+    pub(crate) fn epochs(&self, count: u64) -> u64 {
+        self.node.fetch_add(0, abi::NEXT_EPOCH, count).unwrap_or(0)
+    }
+
+    /// The first epoch is 1: a cell of 0 says that there is no policy.
+    pub(crate) fn begin(&self) {
+        let _ = self.node.store(0, abi::NEXT_EPOCH, 1);
+        let _ = self.node.store(0, abi::ADDRESS_EPOCH, 1);
+    }
+
+    fn store(&self, slot: u32, offset: usize, word: u64) {
+        let stored = self.records.store(slot, offset, word);
+        debug_assert!(stored, "slot {slot} is in the array");
+    }
+
+    /// The record of a slot.
+    pub(crate) fn read(&self, slot: u32) -> Option<Endpoint> {
+        let mut bytes = [0; size_of::<Endpoint>()];
+        for (at, chunk) in bytes.chunks_exact_mut(8).enumerate() {
+            chunk.copy_from_slice(&self.records.load(slot, at * 8)?.to_ne_bytes());
+        }
+        from_bytes(&bytes)
+    }
+
+    /// Every word but the cell, and then the cell.
+    fn write(&self, slot: u32, record: &Endpoint) {
+        self.set_cell(slot, Cell::default());
+        for offset in (8..size_of::<Endpoint>()).step_by(8) {
+            self.store(slot, offset, word_at(record, offset));
+        }
+        self.store(slot, abi::CELL, record.cell);
+    }
+}
+
+fn word_at(record: &Endpoint, offset: usize) -> u64 {
+    bytes_of(record)
+        .get(offset..)
+        .and_then(from_bytes)
+        .unwrap_or(0)
+}
+
+/// The two inline forms of an endpoint's addresses.
+pub(crate) fn inline(addresses: &[IpAddr]) -> (u32, abi::Address) {
+    let mut forms = (0, abi::Address::default());
+    for address in addresses {
+        match address {
+            IpAddr::V4(v4) => forms.0 = u32::from_ne_bytes(v4.octets()),
+            IpAddr::V6(v6) => forms.1 = abi::Address(v6.octets()),
+        }
+    }
+    forms
+}
