@@ -19,7 +19,7 @@ use crate::{
 const CLANG: &str = "clang-22";
 const STRIP: &str = "llvm-strip-22";
 /// From the crate's folder.
-const SOURCE: &str = "bpf/porin.bpf.c";
+const SOURCE: &str = "bpf/tc.bpf.c";
 /// From the crate's folder.
 const OBJECT: &str = "src/object/porin.bpf.o";
 /// From the crate's folder.

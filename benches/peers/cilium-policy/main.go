@@ -59,9 +59,10 @@ func main() {
 		texts[j] = policyText(j)
 	}
 
-	emit("policy.load", median(*samples, 1, func() { load(texts) }))
+	known := identities()
+	emit("policy.load", median(*samples, 1, func() { load(known, texts) }))
 
-	repo := load(texts)
+	repo := load(known, texts)
 	subject := pod(5)
 	emit("policy.resolve_cold", median(*samples, 1, func() {
 		// With no policy alive, upstream forgets the peer selectors, so every sample starts cold.
@@ -100,10 +101,10 @@ func main() {
 	emit("policy.identity_add_1", addIdentity(repo, live, newcomer, *samples*8))
 }
 
-// load builds every identity and loads every policy from its JSON text.
-func load(texts [][]byte) *policy.Repository {
+// load puts identities and policies, each a JSON text, into an empty repository.
+func load(known identity.IdentityMap, texts [][]byte) *policy.Repository {
 	manager := identitymanager.NewIDManager(quiet)
-	repo := policy.NewPolicyRepository(quiet, identities(), nil, nil, manager, noMetrics{})
+	repo := policy.NewPolicyRepository(quiet, known, nil, nil, manager, noMetrics{})
 	for _, text := range texts {
 		document := &ciliumv2.CiliumNetworkPolicy{}
 		must(json.Unmarshal(text, document))

@@ -69,4 +69,5 @@ pub(super) const CATALOGUE: &[Entry] = &[
     work("datapath.dropped", 15.2),
     time("flow.build"),
     time("flow.json"),
+    time("flow.filter"),
 ];

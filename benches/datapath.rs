@@ -1,0 +1,3 @@
+//! What does a packet cost in the kernel?
+
+fn main() {}
