@@ -116,22 +116,8 @@ impl Datapath {
         if let Some(other) = self.known.values().find(same_device) {
             return Err(AttachError::Duplicate(other.spec.id));
         }
-        if spec.id == EndpointId::NONE || !fits(spec.identity) {
-            return Err(AttachError::Identity(spec.identity));
-        }
-        let v4 = spec
-            .addresses
-            .iter()
-            .filter(|address| address.is_ipv4())
-            .count();
-        if v4 > 1 || spec.addresses.len() - v4 > 1 {
-            return Err(AttachError::Addresses);
-        }
+        spec.check()?;
         for address in &spec.addresses {
-            // An IPv4 address in IPv6 clothes would be taken for the IPv4 address.
-            if address.is_unspecified() || IpAddr::from(Address::from(*address)) != *address {
-                return Err(AttachError::Addresses);
-            }
             if self.addresses.is_local(*address) {
                 return Err(AttachError::AddressTaken(*address));
             }
@@ -257,6 +243,29 @@ fn fits(identity: IdentityId) -> bool {
 }
 
 impl EndpointSpec {
+    /// Whether it can be, whoever else is there.
+    pub(crate) fn check(&self) -> Result<(), AttachError> {
+        if self.id == EndpointId::NONE || !fits(self.identity) {
+            return Err(AttachError::Identity(self.identity));
+        }
+        let families = |v4| {
+            self.addresses
+                .iter()
+                .filter(move |address| address.is_ipv4() == v4)
+        };
+        if families(true).count() > 1 || families(false).count() > 1 {
+            return Err(AttachError::Addresses);
+        }
+        // An IPv4 address in IPv6 clothes would be taken for the IPv4 address.
+        let odd = |address: &IpAddr| {
+            address.is_unspecified() || IpAddr::from(Address::from(*address)) != *address
+        };
+        if self.addresses.iter().any(odd) {
+            return Err(AttachError::Addresses);
+        }
+        Ok(())
+    }
+
     /// The spec that a record was made from.
     pub(crate) fn of(record: &Endpoint) -> Self {
         Self {

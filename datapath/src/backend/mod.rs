@@ -16,6 +16,9 @@ use crate::sys::{Map, Program};
 mod aya;
 #[cfg(feature = "libbpf")]
 mod libbpf;
+mod memory;
+
+pub use memory::{MemoryDatapath, Ruling};
 
 /// Which library loads the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
