@@ -12,5 +12,6 @@ mod split;
 mod tree;
 
 pub(crate) use lines::Lines;
+pub(crate) use scalar::is_plain_text;
 pub(crate) use split::documents;
 pub(crate) use tree::{Entry, Fault, FaultKind, Node, Value};

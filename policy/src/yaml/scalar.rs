@@ -40,6 +40,15 @@ pub(crate) fn resolve(text: &str) -> Plain {
     }
 }
 
+/// Whether a text made of letters, digits and inner punctuation may stand without quotes.
+pub(crate) fn is_plain_text(text: &str) -> bool {
+    let first = text.starts_with(|letter: char| letter.is_ascii_alphanumeric());
+    let rest = text.bytes().all(|byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'/' | b':')
+    });
+    first && rest && !text.ends_with(':') && resolve(text) == Plain::Text
+}
+
 fn number(text: &str) -> Plain {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     if matches!(unsigned, ".inf" | ".Inf" | ".INF") {

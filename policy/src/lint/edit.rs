@@ -1,0 +1,218 @@
+//! From a finding to the text that it is about, and to the text that should be there.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use porin_identity::{Operator, Requirement, Selector};
+
+use super::finding::Edit;
+use crate::rule::{CidrPeer, Document, Location, Peer, Rule, Spec, list_field};
+use crate::yaml::{Entry, Lines, Node, Value, documents, is_plain_text};
+
+/// The trees of the linted files, read again when a finding first needs them.
+#[derive(Default)]
+pub(super) struct Trees<'a>(RefCell<HashMap<*const u8, Rc<Vec<Option<Node<'a>>>>>>);
+
+impl<'a> Trees<'a> {
+    /// The tree of a document.
+    pub(super) fn tree(&self, document: &'a Document) -> Option<Node<'a>> {
+        let text: &'a str = &document.source.text;
+        let mut known = self.0.borrow_mut();
+        let trees = known
+            .entry(text.as_ptr())
+            .or_insert_with(|| Rc::new(documents(text).into_iter().map(Result::ok).collect()));
+        trees.get(document.source.index)?.clone()
+    }
+}
+
+/// The node of a spec.
+pub(super) fn spec_node<'n, 'a>(tree: &'n Node<'a>, spec: &Spec) -> Option<&'n Node<'a>> {
+    match spec.position {
+        None => tree.get("spec"),
+        Some(position) => tree.get("specs")?.item(position),
+    }
+}
+
+/// The list that a rule stands in, and the rule itself.
+pub(super) fn rule_node<'n, 'a>(
+    tree: &'n Node<'a>,
+    spec: &Spec,
+    rule: &Rule,
+) -> Option<(&'n Node<'a>, &'n Node<'a>)> {
+    let list = spec_node(tree, spec)?.get(list_field(rule.direction, rule.action))?;
+    Some((list, list.item(rule.index)?))
+}
+
+/// Edits of one document.
+pub(super) struct Editor<'a> {
+    document: &'a Document,
+}
+
+impl<'a> Editor<'a> {
+    pub(super) fn of(document: &'a Document) -> Self {
+        Self { document }
+    }
+
+    fn text(&self) -> &'a str {
+        &self.document.source.text
+    }
+
+    fn edit(&self, start: u32, end: u32, replacement: String) -> Edit {
+        let (line, column) = Lines::new(self.text()).place(start);
+        let location = Location::new(self.document.location.file(), line, column);
+        Edit {
+            location,
+            start: start as usize,
+            end: end as usize,
+            replacement,
+        }
+    }
+
+    /// Replaces a whole node.
+    pub(super) fn replace(&self, node: &Node<'_>, by: impl Into<String>) -> Edit {
+        self.edit(node.start, node.end, by.into())
+    }
+
+    /// Takes an element out of a list; the last one left is replaced by `instead`.
+    pub(super) fn remove(&self, list: &Node<'_>, index: usize, instead: &str) -> Option<Edit> {
+        let item = list.item(index)?;
+        let before = index.checked_sub(1).and_then(|before| list.item(before));
+        Some(match (before, list.item(index + 1)) {
+            (Some(before), _) => self.edit(before.end, item.end, String::new()),
+            (None, Some(next)) => self.edit(item.start, next.start, String::new()),
+            (None, None) => self.replace(item, instead),
+        })
+    }
+
+    /// Puts an entry before the first one of a map, in the map's own style.
+    pub(super) fn insert_entry(&self, map: &Node<'_>, key: &str, value: &str) -> Option<Edit> {
+        let Value::Map(entries) = &map.value else {
+            return None;
+        };
+        let Some(first) = entries.first() else {
+            return Some(self.replace(map, format!("{{{}: {value}}}", quote(key))));
+        };
+        let replacement = match self.is_flow(map) {
+            true => format!("{}: {value}, ", quote(key)),
+            false => format!("{}: {value}\n{}", plain_key(key), self.indent(first)),
+        };
+        Some(self.edit(first.key_start, first.key_start, replacement))
+    }
+
+    /// Replaces an entry with another key and value.
+    pub(super) fn replace_entry(&self, entry: &Entry<'_>, key: &str, value: &str) -> Edit {
+        self.edit(
+            entry.key_start,
+            entry.value.end.max(entry.key_start),
+            format!("{}: {value}", quote(key)),
+        )
+    }
+
+    fn is_flow(&self, map: &Node<'_>) -> bool {
+        self.text().as_bytes().get(map.start as usize) == Some(&b'{')
+    }
+
+    /// Blanks up to the column of a key.
+    fn indent(&self, entry: &Entry<'_>) -> String {
+        let before = self
+            .text()
+            .get(..entry.key_start as usize)
+            .unwrap_or_default();
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        " ".repeat(line.chars().count())
+    }
+}
+
+/// A text in double quotes, which JSON and YAML read alike.
+pub(super) fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '\0'..='\u{1f}' => quoted.push_str(&format!("\\u{:04x}", u32::from(letter))),
+            _ => quoted.push(letter),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// A key as people write it where that is safe.
+fn plain_key(key: &str) -> String {
+    if is_plain_text(key) {
+        key.to_owned()
+    } else {
+        quote(key)
+    }
+}
+
+/// Peers as the value of a peer field, with that field's name behind `from` or `to`.
+pub(super) fn render_peers(peers: &[Peer]) -> Option<(&'static str, String)> {
+    let list = |items: Vec<String>| format!("[{}]", items.join(", "));
+    let rendered: Vec<String> = peers.iter().map(render_peer).collect();
+    Some(match peers.first()? {
+        Peer::Endpoints(_) => ("Endpoints", list(rendered)),
+        Peer::Entity(_) => ("Entities", list(rendered)),
+        Peer::Cidr(_) => ("CIDRSet", list(rendered)),
+    })
+}
+
+fn render_peer(peer: &Peer) -> String {
+    match peer {
+        Peer::Endpoints(selector) => render_selector(selector),
+        Peer::Entity(entity) => quote(entity.name()),
+        Peer::Cidr(CidrPeer { block, except }) if except.is_empty() => {
+            format!("{{\"cidr\": {}}}", quote(&block.to_string()))
+        }
+        Peer::Cidr(CidrPeer { block, except }) => {
+            let holes: Vec<String> = except.iter().map(|hole| quote(&hole.to_string())).collect();
+            format!(
+                "{{\"cidr\": {}, \"except\": [{}]}}",
+                quote(&block.to_string()),
+                holes.join(", ")
+            )
+        }
+    }
+}
+
+/// A selector in flow style.
+pub(super) fn render_selector(selector: &Selector) -> String {
+    let mut labels = Vec::new();
+    let mut expressions = Vec::new();
+    for Requirement { key, operator } in selector.requirements() {
+        let key = quote(&key.to_string());
+        let expression = |operator: &str, values: &[std::sync::Arc<str>]| {
+            let values: Vec<String> = values.iter().map(|value| quote(value)).collect();
+            format!(
+                "{{\"key\": {key}, \"operator\": \"{operator}\", \"values\": [{}]}}",
+                values.join(", ")
+            )
+        };
+        match operator {
+            Operator::Equals(value) => labels.push(format!("{key}: {}", quote(value))),
+            Operator::In(values) => expressions.push(expression("In", values)),
+            Operator::NotIn(values) => expressions.push(expression("NotIn", values)),
+            Operator::Exists => {
+                expressions.push(format!("{{\"key\": {key}, \"operator\": \"Exists\"}}"))
+            }
+            Operator::DoesNotExist => expressions.push(format!(
+                "{{\"key\": {key}, \"operator\": \"DoesNotExist\"}}"
+            )),
+        }
+    }
+    let mut parts = Vec::new();
+    if !labels.is_empty() {
+        parts.push(format!("\"matchLabels\": {{{}}}", labels.join(", ")));
+    }
+    if !expressions.is_empty() {
+        parts.push(format!(
+            "\"matchExpressions\": [{}]",
+            expressions.join(", ")
+        ));
+    }
+    format!("{{{}}}", parts.join(", "))
+}
