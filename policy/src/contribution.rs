@@ -4,7 +4,9 @@ use crate::chain::PortKey;
 use crate::level::Level;
 use crate::ports::{Content, GroupId, PortGroup};
 use crate::rule::Action;
-use crate::{EntryAction, MapEntry, Parser, Precedence, Protocol, Redirect, RuleCookie, Semantics};
+use crate::{
+    EntryAction, MapEntry, Parser, Precedence, Protocol, Redirect, RuleCookie, Semantics, Verdict,
+};
 
 /// One rule (or computed entry) on one aligned block of ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +41,14 @@ impl Does {
                 parser: *parser,
                 open: *open,
             },
+        }
+    }
+
+    pub(crate) fn verdict(self) -> Verdict {
+        match self {
+            Self::Deny => Verdict::Deny,
+            Self::Allow => Verdict::Allow,
+            Self::Inspect { .. } => Verdict::Redirect,
         }
     }
 

@@ -84,16 +84,7 @@ impl Decision {
     /// Why.
     #[must_use]
     pub fn reason(&self) -> Reason {
-        match (self.cookie(), self.rule()) {
-            (_, Some(rule)) => Reason::Rule(Arc::clone(rule)),
-            (RuleCookie::NOT_ENFORCED, _) => Reason::NotEnforced,
-            (RuleCookie::DEFAULT_ALLOW, _) => Reason::DefaultAllow,
-            (RuleCookie::LOCALHOST, _) => Reason::Localhost,
-            _ => {
-                let policies = self.policy.default_deny_shared(self.query.direction);
-                Reason::DefaultDeny { policies }
-            }
-        }
+        self.policy.reason(self.query.direction, self.cookie())
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use porin_identity::IdentityId;
 
 use crate::contribution::Contribution;
-use crate::decision::Decision;
+use crate::decision::{Decision, Reason};
 use crate::lane::LanePolicy;
 use crate::map_state::MapState;
 use crate::rule::PolicyName;
@@ -99,8 +99,19 @@ impl EndpointPolicy {
         &self.0.lane(direction).default_deny
     }
 
-    pub(crate) fn default_deny_shared(&self, direction: Direction) -> Arc<[PolicyName]> {
-        Arc::clone(&self.0.lane(direction).default_deny)
+    /// What a number that a decision, a table entry or an event carries stands for.
+    #[must_use]
+    pub fn reason(&self, direction: Direction, cookie: RuleCookie) -> Reason {
+        match (cookie, self.rule(cookie)) {
+            (_, Some(rule)) => Reason::Rule(Arc::clone(rule)),
+            (RuleCookie::NOT_ENFORCED, _) => Reason::NotEnforced,
+            (RuleCookie::DEFAULT_ALLOW, _) => Reason::DefaultAllow,
+            (RuleCookie::LOCALHOST, _) => Reason::Localhost,
+            _ => {
+                let policies = Arc::clone(&self.0.lane(direction).default_deny);
+                Reason::DefaultDeny { policies }
+            }
+        }
     }
 
     /// The rule with a number, if it selects the subject.

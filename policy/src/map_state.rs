@@ -173,6 +173,26 @@ impl MapState {
         })
     }
 
+    /// The peers that have entries of their own in a direction, in no order.
+    pub(crate) fn peers(&self, direction: Direction) -> impl Iterator<Item = IdentityId> {
+        self.side(direction).peers.keys().copied()
+    }
+
+    /// The entry that decides about the whole of a key, but for narrower keys inside.
+    pub(crate) fn around(
+        &self,
+        direction: Direction,
+        peer: IdentityId,
+        key: PortKey,
+    ) -> Option<MapEntry> {
+        let side = self.side(direction);
+        let own = side.chain(peer).and_then(|chain| chain.around(key));
+        match (own, side.any.around(key)) {
+            (Some(own), Some(any)) if prevails(any, own) => Some(any.1),
+            (own, any) => own.or(any).map(|(_, entry)| entry),
+        }
+    }
+
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -5,11 +5,12 @@ use porin_identity::{IdentityDelta, IdentityId, Labels, Snapshot};
 
 use crate::compile::{Compiled, CompiledSpec};
 use crate::endpoint::EndpointPolicy;
+use crate::explain::{Candidate, Explanation, NearMiss};
 use crate::lane::{LanePolicy, Matched, Subject};
 use crate::map_state::MapState;
 use crate::selector_cache::SelectorCache;
 use crate::set::{PolicySet, Revision};
-use crate::{Direction, MapChange, Options, ResolveError};
+use crate::{Direction, MapChange, Options, Query, Reason, ResolveError};
 
 /// Resolves the policies of endpoints, and remembers which identities each selector picks.
 ///
@@ -102,6 +103,42 @@ impl Resolver {
             state,
             rules,
         ))
+    }
+
+    /// Why a subject's policy answers a question as it does.
+    ///
+    /// # Errors
+    /// As [`Resolver::resolve`].
+    pub fn explain(
+        &mut self,
+        subject: IdentityId,
+        query: &Query,
+    ) -> Result<Explanation, ResolveError> {
+        let policy = self.resolve(subject)?;
+        let decision = policy.check(query);
+        let candidates = policy.candidates(query).into_iter().skip(1);
+        let weaker = candidates.map(|candidate| Candidate {
+            verdict: candidate.does.verdict(),
+            origin: policy.reason(query.direction, candidate.cookie),
+        });
+        let weaker = weaker.collect();
+        let peer = self.cache.labels(query.peer).cloned();
+        let mut near_misses = Vec::new();
+        let by_default = matches!(decision.reason(), Reason::DefaultDeny { .. });
+        if let Some(labels) = self.cache.labels(subject).filter(|_| by_default) {
+            for (_, spec) in matching(&self.namespaces, subject, labels) {
+                near_misses.extend(spec.lane(query.direction).rules.iter().filter_map(|rule| {
+                    let named = policy.rule(rule.cookie)?;
+                    NearMiss::find(rule, named, query, peer.as_ref(), &self.options)
+                }));
+            }
+        }
+        Ok(Explanation {
+            decision,
+            peer,
+            weaker,
+            near_misses,
+        })
     }
 
     /// Brings a policy up to date after [`Resolver::apply`] (with the same delta) or

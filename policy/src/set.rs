@@ -8,10 +8,11 @@ use sha2::{Digest, Sha256};
 
 use crate::compile::{Compiled, closed, compile};
 use crate::endpoint::EndpointPolicy;
+use crate::explain::Explanation;
 use crate::parse::{ParseError, Refused, parse_documents};
 use crate::resolve::Resolver;
 use crate::rule::{Document, PolicyKind, PolicyName};
-use crate::{LoadError, Options, RefusedDocuments, ResolveError, RuleCookie, RuleRef};
+use crate::{LoadError, Options, Query, RefusedDocuments, ResolveError, RuleCookie, RuleRef};
 
 /// All policies in force, as one value that changes as a whole.
 ///
@@ -362,6 +363,19 @@ impl PolicySet {
         identities: &Snapshot,
     ) -> Result<EndpointPolicy, ResolveError> {
         Resolver::new(self, identities).resolve(subject)
+    }
+
+    /// Explains one answer for one subject once.
+    ///
+    /// # Errors
+    /// As [`Resolver::resolve`].
+    pub fn explain(
+        &self,
+        subject: IdentityId,
+        query: &Query,
+        identities: &Snapshot,
+    ) -> Result<Explanation, ResolveError> {
+        Resolver::new(self, identities).explain(subject, query)
     }
 
     pub(crate) fn compiled(&self) -> impl Iterator<Item = &Arc<Compiled>> {
