@@ -33,7 +33,8 @@
 //! let policy = policies.resolve(api, &identities.snapshot())?;
 //! let decision = policy.check(&Query::ingress(web).tcp(8080));
 //! assert_eq!(decision.verdict(), Verdict::Allow);
-//! assert_eq!(decision.to_string(), "allowed by cnp/backend/web-to-api ingress[0] (web-to-api.yaml:7)");
+//! let rule = decision.rule().ok_or("no rule")?;
+//! assert_eq!(rule.to_string(), "cnp/backend/web-to-api ingress[0] (web-to-api.yaml:8)");
 //! assert_eq!(policy.check(&Query::ingress(web).tcp(22)).verdict(), Verdict::Deny);
 //! assert!(!policy.enforced(Direction::Egress));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

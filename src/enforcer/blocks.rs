@@ -27,6 +27,8 @@ pub(super) struct Blocks {
     table: PrefixTable,
     held: BTreeMap<IpNet, IdentityId>,
     next_owner: u64,
+    /// Prefixes that may lead elsewhere than the kernel knows.
+    unwritten: BTreeSet<IpNet>,
 }
 
 impl Blocks {
@@ -35,6 +37,7 @@ impl Blocks {
             table: PrefixTable::new(),
             held: BTreeMap::new(),
             next_owner: FIRST_ENDPOINT,
+            unwritten: BTreeSet::new(),
         }
     }
 
@@ -164,27 +167,36 @@ impl Blocks {
         self.table.binding(prefix) != Binding::Unbound
     }
 
-    /// Brings the kernel's tables in line. The addresses of local endpoints are not written here:
-    /// they come and go with their endpoint.
+    /// Brings the kernel's tables in line, in one batch. The addresses of local endpoints are not
+    /// written here: they come and go with their endpoint. What fails is tried again next time.
     pub(super) fn write(&mut self, datapath: &mut Datapath) -> Result<(), ApplyError> {
         for change in self.table.take_delta() {
-            let local = || {
-                let found = self.table.lookup(change.prefix.addr());
-                found.is_some_and(|(prefix, claim)| {
-                    prefix == change.prefix && claim.source == Source::Local
-                })
-            };
-            match change.to {
-                Binding::Identity(_) if local() => {}
-                Binding::Identity(identity) => datapath.upsert_prefix(change.prefix, identity)?,
-                // Nobody: no rule that names a peer fits.
-                Binding::Quarantined => {
-                    datapath.upsert_prefix(change.prefix, IdentityId::UNKNOWN)?
-                }
-                Binding::Unbound => datapath.remove_prefix(change.prefix)?,
-            }
+            self.unwritten.insert(change.prefix);
         }
+        if self.unwritten.is_empty() {
+            return Ok(());
+        }
+        let changes: Vec<_> = self
+            .unwritten
+            .iter()
+            .filter_map(|prefix| self.kernel_form(*prefix))
+            .collect();
+        datapath.apply_prefixes(&changes)?;
+        self.unwritten.clear();
         Ok(())
+    }
+
+    fn kernel_form(&self, prefix: IpNet) -> Option<(IpNet, Option<IdentityId>)> {
+        let found = self.table.lookup(prefix.addr());
+        let local = found
+            .is_some_and(|(longest, claim)| longest == prefix && claim.source == Source::Local);
+        match self.table.binding(&prefix) {
+            Binding::Identity(_) if local => None,
+            Binding::Identity(identity) => Some((prefix, Some(identity))),
+            // Nobody: no rule that names a peer fits.
+            Binding::Quarantined => Some((prefix, Some(IdentityId::UNKNOWN))),
+            Binding::Unbound => Some((prefix, None)),
+        }
     }
 }
 

@@ -94,10 +94,9 @@ impl Builder {
         blocks.claim_node(&self.addresses)?;
         let mut datapath = Datapath::open(&self.datapath)?;
         blocks.write(&mut datapath)?;
-        let adopted: BTreeMap<_, _> = datapath
-            .adopted()
-            .map(|left| (left.ifindex, left))
-            .collect();
+        let left = datapath.endpoints().into_iter();
+        let adopted = left.map(|left| (left.spec.ifindex, left.spec)).collect();
+        let events = datapath.events();
         Ok(Enforcer {
             filter: self.filter,
             identities,
@@ -109,6 +108,7 @@ impl Builder {
             known: Known::default(),
             flows: FlowBuilder::new(&self.node),
             datapath,
+            events,
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::datapath::{Adopted, ApplyError, Datapath};
+use crate::datapath::{self, ApplyError, Datapath, Events};
 use crate::flow::{EndpointId, FlowBuilder};
 use crate::identity::{Identities, IdentityId, LabelFilter, OwnerId};
 use crate::policy::{EndpointPolicy, PolicySet, ResolveError, Resolver};
@@ -42,10 +42,11 @@ pub struct Enforcer {
     pub(super) blocks: Blocks,
     pub(super) endpoints: BTreeMap<EndpointId, Attached>,
     /// What a process before this one left, by the index of its device, until it is claimed.
-    pub(super) adopted: BTreeMap<u32, Adopted>,
+    pub(super) adopted: BTreeMap<u32, datapath::EndpointSpec>,
     pub(super) known: Known,
     pub(super) flows: FlowBuilder,
     pub(super) datapath: Datapath,
+    pub(super) events: Option<Events>,
 }
 
 /// An endpoint and what is in force for it.
@@ -56,7 +57,7 @@ pub(super) struct Attached {
     pub(super) owner: OwnerId,
     pub(super) policy: Option<EndpointPolicy>,
     /// What it was taken over from, until it is brought up.
-    pub(super) left: Option<Adopted>,
+    pub(super) left: Option<datapath::EndpointSpec>,
 }
 
 impl Enforcer {

@@ -121,12 +121,12 @@ impl Enforcer {
                 .remove_endpoint(left.id)
                 .map_err(|source| EndpointError::Attach { endpoint, source })?;
         }
-        for (prefix, _) in self.datapath.prefixes()? {
-            if !self.blocks.claims(&prefix) {
-                self.datapath.remove_prefix(prefix)?;
-            }
-        }
-        Ok(())
+        let left = self.datapath.prefixes().map(|(prefix, _)| prefix);
+        let stale: Vec<_> = left
+            .filter(|prefix| !self.blocks.claims(prefix))
+            .map(|prefix| (prefix, None))
+            .collect();
+        Ok(self.datapath.apply_prefixes(&stale)?)
     }
 
     fn check_free(&self, specs: &[EndpointSpec]) -> Result<(), EndpointError> {
@@ -219,7 +219,7 @@ impl Enforcer {
     }
 
     /// What was left behind this device, if it is the same endpoint.
-    fn take_over(&mut self, spec: &EndpointSpec) -> Option<datapath::Adopted> {
+    fn take_over(&mut self, spec: &EndpointSpec) -> Option<datapath::EndpointSpec> {
         let left = self.adopted.get(&spec.ifindex)?;
         let same = left.addresses.len() == spec.addresses.len()
             && spec
@@ -281,7 +281,8 @@ impl Enforcer {
         }
         attached.identity = identity;
         let (owner, addresses) = (attached.owner, attached.spec.addresses.clone());
-        let known = self.described(id, identity, &attached.spec.name.clone());
+        let name = attached.spec.name.clone();
+        let known = self.described(id, identity, &name);
         self.known.put(known, &addresses);
         self.datapath.set_identity(id, identity)?;
         self.blocks

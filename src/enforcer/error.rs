@@ -113,4 +113,4 @@ pub enum PolicyError {
 /// The kernel side cannot be taken back completely.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot take the datapath back")]
-pub struct CloseError(#[from] pub(super) LoadError);
+pub struct CloseError(#[from] AttachError);

@@ -1,10 +1,9 @@
 //! What happened, told with names.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use crate::datapath::Losses;
+use crate::datapath::{Events, LossCounters, MapError};
 use crate::flow::Flow;
 
 use super::core::Enforcer;
@@ -13,14 +12,15 @@ impl Enforcer {
     /// Tells the flows of everything that happened since the last call; returns how many.
     pub fn drain(&mut self, mut tell: impl FnMut(Flow)) -> usize {
         let Self {
-            datapath,
+            events,
             flows,
             identities,
             known,
             ..
         } = self;
         let snapshot = identities.snapshot();
-        datapath.drain(|seen| tell(flows.record(&seen, &snapshot, known)))
+        let Some(events) = events else { return 0 };
+        events.drain(|seen| tell(flows.record(&seen, &snapshot, known)))
     }
 
     /// As [`Enforcer::drain`], after waiting up to `limit` for something to happen.
@@ -32,23 +32,21 @@ impl Enforcer {
     ///
     /// When waiting fails.
     pub fn wait(&mut self, limit: Duration, tell: impl FnMut(Flow)) -> io::Result<usize> {
-        self.datapath.wait(limit)?;
+        match &self.events {
+            Some(events) => events.wait(limit)?,
+            None => false,
+        };
         Ok(self.drain(tell))
     }
 
-    /// How many events found no room in the ring: they were judged, and cannot be told.
+    /// How many events found no room in the ring: their packets were judged, and cannot be told of.
     ///
     /// # Errors
     ///
     /// When the counters cannot be read.
-    pub fn lost(&self) -> Result<Losses, crate::datapath::MapError> {
-        self.datapath.lost()
-    }
-}
-
-/// For waiting on several things: readable when many events are pending.
-impl AsFd for Enforcer {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.datapath.as_fd()
+    pub fn lost(&self) -> Result<LossCounters, MapError> {
+        self.events
+            .as_ref()
+            .map_or_else(|| Ok(LossCounters::default()), Events::lost)
     }
 }

@@ -32,8 +32,8 @@ impl Enforcer {
         now: Duration,
     ) -> Result<LoadReport, PolicyError>
     where
-        F: Into<String>,
-        T: Into<String>,
+        F: AsRef<str>,
+        T: AsRef<str>,
     {
         let mut next = self.policies.clone();
         let report = next.load(files).map_err(PolicyError::Refused)?;
