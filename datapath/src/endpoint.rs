@@ -150,6 +150,20 @@ impl Datapath {
         Ok(())
     }
 
+    /// Shuts the gate: every packet is dropped (`NOT_READY`) until it is made
+    /// ready again. What several calls change together is then seen whole.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError::UnknownEndpoint`].
+    pub fn set_held(&mut self, id: EndpointId) -> Result<(), ApplyError> {
+        let slot = self.slot(id)?;
+        let cell = self.endpoints.cell(slot);
+        let shut = Cell::new(cell.epoch(), cell.table(), false);
+        self.endpoints.set_cell(slot, shut);
+        Ok(())
+    }
+
     /// Gives an endpoint another identity. Every flow of the node is judged
     /// anew by its next packet, under the new name.
     ///

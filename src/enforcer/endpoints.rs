@@ -60,6 +60,21 @@ impl Enforcer {
         Ok(added)
     }
 
+    /// Lets the packets of an endpoint that was [held](EndpointSpec::held) through, as far as its
+    /// policy does.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError::Unknown`].
+    pub fn release(&mut self, id: EndpointId) -> Result<(), EndpointError> {
+        let attached = self
+            .endpoints
+            .get_mut(&id)
+            .ok_or(EndpointError::Unknown { id })?;
+        attached.spec.held = false;
+        Ok(self.datapath.set_ready(id)?)
+    }
+
     /// Gives an endpoint other labels. Its connections, running ones too, are judged by the new
     /// identity from the next packet on.
     ///
@@ -79,10 +94,13 @@ impl Enforcer {
         let (old, name) = (attached.identity, attached.spec.name.clone());
         let new = self.intern(&name, &labels)?;
         // The others learn of the new identity before anybody has it.
-        let result = self
-            .settle::<EndpointError>()
-            .and_then(|()| self.change_identity(id, new, now));
-        if let Err(error) = result {
+        let changed = match new == old {
+            true => Ok(()),
+            false => self
+                .settle::<EndpointError>()
+                .and_then(|()| self.change_identity(id, new, now)),
+        };
+        if let Err(error) = changed {
             let _ = self.change_identity(id, old, now);
             let _ = self.identities.release(new, now);
             let _ = self.settle::<EndpointError>();
@@ -91,7 +109,7 @@ impl Enforcer {
         if let Some(attached) = self.endpoints.get_mut(&id) {
             attached.spec.labels = labels;
         }
-        // Known since the endpoint has it.
+        // It was taken when the endpoint got it.
         let _ = self.identities.release(old, now);
         self.settle()
     }
@@ -106,6 +124,21 @@ impl Enforcer {
         self.take_down(id, now)?;
         self.blocks.write(&mut self.datapath)?;
         self.settle()
+    }
+
+    /// Lets the packets of an endpoint that was added as [held](EndpointSpec::held) through, as far
+    /// as its policy does.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError`] when there is no such endpoint or the kernel refuses.
+    pub fn release(&mut self, id: EndpointId) -> Result<(), EndpointError> {
+        let attached = self
+            .endpoints
+            .get_mut(&id)
+            .ok_or(EndpointError::Unknown { id })?;
+        attached.spec.held = false;
+        Ok(self.datapath.set_ready(id)?)
     }
 
     /// Removes what a process before this one left and nobody has claimed: endpoints, and prefixes
@@ -186,7 +219,11 @@ impl Enforcer {
             {
                 self.datapath.set_identity(*id, attached.identity)?;
             }
-            self.datapath.set_ready(*id)?;
+            if !attached.spec.held {
+                if !attached.spec.held {
+                    self.datapath.set_ready(*id)?;
+                }
+            }
         }
         Ok(())
     }
@@ -267,7 +304,27 @@ impl Enforcer {
             .unwrap_or(EndpointId::NONE)
     }
 
+    /// The gate is shut while name and policy change, so that no packet is judged by one old and
+    /// one new part.
     fn change_identity(
+        &mut self,
+        id: EndpointId,
+        identity: IdentityId,
+        now: Duration,
+    ) -> Result<(), EndpointError> {
+        self.datapath.set_held(id)?;
+        let changed = self.rename(id, identity, now);
+        let held = self
+            .endpoints
+            .get(&id)
+            .is_some_and(|attached| attached.spec.held);
+        if changed.is_ok() && !held {
+            self.datapath.set_ready(id)?;
+        }
+        changed
+    }
+
+    fn rename(
         &mut self,
         id: EndpointId,
         identity: IdentityId,
@@ -276,15 +333,12 @@ impl Enforcer {
         let Some(attached) = self.endpoints.get_mut(&id) else {
             return Ok(());
         };
-        if attached.identity == identity {
-            return Ok(());
-        }
         attached.identity = identity;
-        let (owner, addresses) = (attached.owner, attached.spec.addresses.clone());
-        let name = attached.spec.name.clone();
+        let (owner, name) = (attached.owner, attached.spec.name.clone());
+        let addresses = attached.spec.addresses.clone();
+        self.datapath.set_identity(id, identity)?;
         let known = self.described(id, identity, &name);
         self.known.put(known, &addresses);
-        self.datapath.set_identity(id, identity)?;
         self.blocks
             .claim_endpoint(owner, identity, &addresses, now)?;
         self.blocks.write(&mut self.datapath)?;

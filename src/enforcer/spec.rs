@@ -12,6 +12,8 @@ pub struct EndpointSpec {
     pub(super) labels: Labels,
     pub(super) ifindex: u32,
     pub(super) addresses: Vec<IpAddr>,
+    pub(super) held: bool,
+    pub(super) held: bool,
 }
 
 impl EndpointSpec {
@@ -26,6 +28,7 @@ impl EndpointSpec {
             labels,
             ifindex,
             addresses: Vec::new(),
+            held: false,
         }
     }
 
@@ -38,6 +41,20 @@ impl EndpointSpec {
     /// Several addresses.
     pub fn addresses(self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         addresses.into_iter().fold(self, Self::address)
+    }
+
+    /// Everything is prepared, and no packet passes until
+    /// [`Enforcer::release`](super::Enforcer::release).
+    pub fn held(mut self) -> Self {
+        self.held = true;
+        self
+    }
+
+    /// Added without being let through: its identity, addresses and policy are in place, and all of
+    /// its packets are dropped until [`Enforcer::release`](super::Enforcer::release).
+    pub fn held(mut self) -> Self {
+        self.held = true;
+        self
     }
 
     /// Its name, without the namespace.

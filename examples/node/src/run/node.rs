@@ -1,0 +1,173 @@
+//! A node at work.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use porin::enforcer::{EndpointSpec, Enforcer};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::bpffs::PinDirectory;
+use super::config::{Config, EndpointConfig};
+use super::device;
+use super::error::{NodeError, with_causes};
+use super::output::Output;
+use super::policies::Directory;
+
+/// The kernel does not wake us for every event; so long may one wait.
+const TURN: Duration = Duration::from_millis(20);
+
+/// A node that enforces.
+pub(crate) struct Node {
+    enforcer: Enforcer,
+    pins: PinDirectory,
+    policies: Directory,
+    output: Output,
+    stop: Arc<AtomicBool>,
+    began: Instant,
+}
+
+impl Node {
+    /// Opens or adopts the datapath, loads the policies, then brings all endpoints up together, so
+    /// that what a process before this one left in force stays in force until it is replaced.
+    pub(crate) fn start(config: Config) -> Result<Self, NodeError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        for signal in [SIGTERM, SIGINT] {
+            signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(NodeError::Signals)?;
+        }
+        let specs = config
+            .endpoints
+            .iter()
+            .map(spec)
+            .collect::<Result<Vec<_>, _>>()?;
+        let output = Output::open(&config.flows, config.format)?;
+        let policies = Directory::watch(&config.policies)?;
+        let pins = PinDirectory::open(&config.pins)?;
+        let enforcer = Enforcer::builder()
+            .node(&config.node)
+            .options(config.options)
+            .families(config.families)
+            .filter(config.filter)
+            .addresses(config.addresses)
+            .pins(pins.path())
+            .open()
+            .map_err(NodeError::Open)?;
+        let mut node = Self {
+            enforcer,
+            pins,
+            policies,
+            output,
+            stop,
+            began: Instant::now(),
+        };
+        node.bring_up(specs)?;
+        Ok(node)
+    }
+
+    fn bring_up(&mut self, specs: Vec<EndpointSpec>) -> Result<(), NodeError> {
+        let files = self.policies.read()?;
+        let now = self.began.elapsed();
+        let loaded = self.enforcer.load_policies(files, now);
+        let report = loaded.map_err(|error| NodeError::NoPolicies(with_causes(&error)))?;
+        report
+            .refused
+            .iter()
+            .for_each(|refused| eprintln!("porin-node: refused: {refused}"));
+        let adopted = self.enforcer.adopted();
+        let count = specs.len();
+        self.enforcer
+            .add_endpoints(specs, now)
+            .map_err(NodeError::Endpoints)?;
+        self.enforcer
+            .forget_unclaimed()
+            .map_err(NodeError::Endpoints)?;
+        eprintln!(
+            "porin-node: {count} endpoints enforced ({adopted} adopted), {} policies, revision {}",
+            self.enforcer.policies().documents().count(),
+            report.revision,
+        );
+        Ok(())
+    }
+
+    /// Tells flows and follows the policies until a signal asks to stop.
+    pub(crate) fn run(mut self, keep_enforcing: bool) -> Result<(), NodeError> {
+        while !self.stop.load(Ordering::Relaxed) {
+            self.tell_flows(TURN);
+            if self.policies.is_due(Instant::now()) {
+                self.reload();
+            }
+            if let Err(error) = self.enforcer.tick(self.began.elapsed()) {
+                eprintln!(
+                    "porin-node: tables cannot be written: {}",
+                    with_causes(&error)
+                );
+            }
+        }
+        self.tell_flows(Duration::ZERO);
+        let Self { enforcer, pins, .. } = self;
+        let failed = |error| NodeError::Close(error);
+        if keep_enforcing {
+            enforcer.keep();
+            eprintln!("porin-node: stopped; what was enforced stays in force");
+            return Ok(());
+        }
+        enforcer.close().map_err(|error| failed(Box::new(error)))?;
+        pins.remove().map_err(|error| failed(Box::new(error)))?;
+        eprintln!("porin-node: stopped; nothing is enforced any more");
+        Ok(())
+    }
+
+    fn tell_flows(&mut self, limit: Duration) {
+        let Self {
+            enforcer, output, ..
+        } = self;
+        let mut written: io::Result<()> = Ok(());
+        let waited = enforcer.wait(limit, |flow| {
+            if written.is_ok() {
+                written = output.write(&flow);
+            }
+        });
+        if let Err(error) = written.and_then(|()| output.flush()) {
+            eprintln!("porin-node: flows cannot be written: {error}");
+        }
+        if let Err(error) = waited {
+            eprintln!("porin-node: events cannot be read: {error}");
+        }
+    }
+
+    /// A set that is wrong in any place changes nothing.
+    fn reload(&mut self) {
+        let kept = |reason: String| {
+            eprintln!(
+                "porin-node: policies not changed, the last good set stays in force:\n{reason}"
+            );
+        };
+        let files = match self.policies.read() {
+            Ok(files) => files,
+            Err(error) => return kept(with_causes(&error)),
+        };
+        match self.enforcer.load_policies(files, self.began.elapsed()) {
+            Ok(report) => {
+                report
+                    .refused
+                    .iter()
+                    .for_each(|refused| eprintln!("porin-node: refused: {refused}"));
+                eprintln!(
+                    "porin-node: policies in force, revision {}",
+                    report.revision
+                );
+            }
+            Err(error) => kept(with_causes(&error)),
+        }
+    }
+}
+
+fn spec(endpoint: &EndpointConfig) -> Result<EndpointSpec, NodeError> {
+    let ifindex = device::index(&endpoint.device).map_err(|reason| NodeError::Device {
+        endpoint: endpoint.name.clone(),
+        reason,
+    })?;
+    let addresses = endpoint.addresses.iter().copied();
+    Ok(EndpointSpec::new(&endpoint.name, endpoint.labels.clone(), ifindex).addresses(addresses))
+}
