@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use porin_policy::{Document, Finding, Level, Options, Semantics, World, lint, parse_documents};
 
 fn walkthrough(part: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/walkthrough").join(part)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../examples/walkthrough")
+        .join(part)
 }
 
 /// The files of one act, by name.
@@ -25,7 +27,11 @@ fn files(act: &str) -> Vec<(String, String)> {
 }
 
 fn world() -> World {
-    World::parse("world.yaml", &std::fs::read_to_string(walkthrough("world.yaml")).unwrap()).unwrap()
+    World::parse(
+        "world.yaml",
+        &std::fs::read_to_string(walkthrough("world.yaml")).unwrap(),
+    )
+    .unwrap()
 }
 
 fn documents(files: &[(String, String)]) -> Vec<Document> {
@@ -45,8 +51,15 @@ fn findings(files: &[(String, String)]) -> Vec<Finding> {
 fn summary(findings: &[Finding]) -> Vec<String> {
     let number = |file: &str| file.split('-').next().unwrap().to_owned();
     let line = |finding: &Finding| {
-        let related = finding.related.as_ref().map_or("--".to_owned(), |related| number(related.location.file()));
-        format!("{} {} {related}", finding.code, number(finding.location.file()))
+        let related = finding
+            .related
+            .as_ref()
+            .map_or("--".to_owned(), |related| number(related.location.file()));
+        format!(
+            "{} {} {related}",
+            finding.code,
+            number(finding.location.file())
+        )
     };
     let mut lines: Vec<_> = findings.iter().map(line).collect();
     lines.sort();
@@ -77,19 +90,41 @@ fn the_walk_through_as_written_has_the_six_findings_and_no_other() {
     expected.push("PL006 10 09");
     assert_eq!(summary(&found), expected);
     for finding in &found {
-        let level = if matches!(finding.code.name(), "PL003" | "PL006") { Level::Error } else { Level::Warning };
+        let level = if matches!(finding.code.name(), "PL003" | "PL006") {
+            Level::Error
+        } else {
+            Level::Warning
+        };
         assert_eq!(finding.level, level);
-        assert!(finding.location.line() > 1 && !finding.reason.is_empty(), "{finding}");
+        assert!(
+            finding.location.line() > 1 && !finding.reason.is_empty(),
+            "{finding}"
+        );
     }
-    let places: Vec<String> = found.iter().map(|finding| finding.location.to_string()).collect();
-    assert!(places.contains(&"07-postgres-egress-deny.yaml:10:11".to_owned()), "{places:?}");
-    assert!(places.contains(&"05-api-authorization-header.yaml:23:13".to_owned()), "{places:?}");
-    assert!(places.contains(&"11-backend-from-frontend.yaml:12:7".to_owned()), "{places:?}");
+    let places: Vec<String> = found
+        .iter()
+        .map(|finding| finding.location.to_string())
+        .collect();
+    assert!(
+        places.contains(&"07-postgres-egress-deny.yaml:10:11".to_owned()),
+        "{places:?}"
+    );
+    assert!(
+        places.contains(&"05-api-authorization-header.yaml:23:13".to_owned()),
+        "{places:?}"
+    );
+    assert!(
+        places.contains(&"11-backend-from-frontend.yaml:12:7".to_owned()),
+        "{places:?}"
+    );
 }
 
 #[test]
 fn the_corrected_walk_through_has_no_finding() {
-    assert_eq!(summary(&findings(&files("corrected"))), Vec::<String>::new());
+    assert_eq!(
+        summary(&findings(&files("corrected"))),
+        Vec::<String>::new()
+    );
     for document in documents(&files("corrected")) {
         document.accept(Semantics::Cilium).unwrap();
         document.accept(Semantics::Strict).unwrap();
@@ -99,15 +134,27 @@ fn the_corrected_walk_through_has_no_finding() {
 #[test]
 fn without_a_world_nobody_is_guessed() {
     let found = lint(&documents(&files("as-written")), None, &Options::new());
-    assert!(found.iter().all(|finding| finding.code.name() != "PL002"), "{:?}", summary(&found));
+    assert!(
+        found.iter().all(|finding| finding.code.name() != "PL002"),
+        "{:?}",
+        summary(&found)
+    );
     assert_eq!(found.len(), 7);
 }
 
 #[test]
 fn pl002_names_who_was_probably_meant() {
     let found = findings(&files("as-written"));
-    let finding = found.iter().find(|finding| finding.policy.to_string() == "cnp/kafka/kafka-clients").unwrap();
-    assert!(finding.reason.contains("`internal-kafka-client` in namespace backend"), "{finding}");
+    let finding = found
+        .iter()
+        .find(|finding| finding.policy.to_string() == "cnp/kafka/kafka-clients")
+        .unwrap();
+    assert!(
+        finding
+            .reason
+            .contains("`internal-kafka-client` in namespace backend"),
+        "{finding}"
+    );
 }
 
 fn key(finding: &Finding) -> (String, String) {
@@ -115,8 +162,10 @@ fn key(finding: &Finding) -> (String, String) {
 }
 
 fn apply(files: &[(String, String)], finding: &Finding) -> Vec<(String, String)> {
-    let edited: Vec<_> =
-        files.iter().map(|(name, text)| (name.clone(), finding.suggestion.apply(name, text))).collect();
+    let edited: Vec<_> = files
+        .iter()
+        .map(|(name, text)| (name.clone(), finding.suggestion.apply(name, text)))
+        .collect();
     assert_ne!(edited, files, "{finding}: no edit");
     edited
 }
@@ -133,9 +182,18 @@ fn assert_edits(files: &[(String, String)], world: &World) {
     assert!(!known.is_empty());
     for finding in &before {
         let edited = apply(files, finding);
-        let after: Vec<_> = lint(&documents(&edited), Some(world), &Options::new()).iter().map(key).collect();
-        assert!(!after.contains(&key(finding)), "{finding}\nis still there in {edited:#?}");
-        assert!(after.iter().all(|key| known.contains(key)), "{finding}\nbrought others: {after:?}");
+        let after: Vec<_> = lint(&documents(&edited), Some(world), &Options::new())
+            .iter()
+            .map(key)
+            .collect();
+        assert!(
+            !after.contains(&key(finding)),
+            "{finding}\nis still there in {edited:#?}"
+        );
+        assert!(
+            after.iter().all(|key| known.contains(key)),
+            "{finding}\nbrought others: {after:?}"
+        );
     }
 }
 
@@ -159,13 +217,22 @@ fn edits_work_on_json_too() {
     let files = vec![("00-a.json".to_owned(), json.to_owned())];
     let found = summary(&findings(&files));
     for code in ["PL001", "PL002", "PL003", "PL004", "PL005", "PL006"] {
-        assert!(found.iter().any(|line| line.starts_with(code)), "{code} is not in {found:?}");
+        assert!(
+            found.iter().any(|line| line.starts_with(code)),
+            "{code} is not in {found:?}"
+        );
     }
     let mut edited = files;
     for _ in 0..20 {
-        let Some(finding) = findings(&edited).into_iter().next() else { return };
+        let Some(finding) = findings(&edited).into_iter().next() else {
+            return;
+        };
         edited = apply(&edited, &finding);
-        assert!(serde_json::from_str::<serde_json::Value>(&edited[0].1).is_ok(), "{finding}: {}", edited[0].1);
+        assert!(
+            serde_json::from_str::<serde_json::Value>(&edited[0].1).is_ok(),
+            "{finding}: {}",
+            edited[0].1
+        );
     }
     panic!("{edited:?}");
 }

@@ -19,7 +19,11 @@ fn cases(file: &str) -> Option<Vec<Value>> {
         eprintln!("skipped: {} is not there", path.display());
         return None;
     };
-    Some(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+    Some(
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect(),
+    )
 }
 
 /// Whether the document loads under `Cilium`; `None` if it only uses what is not built yet.
@@ -29,7 +33,9 @@ fn loads(parsed: &Parsed) -> Option<Result<(), String>> {
     }
     Some(match parsed.documents.first() {
         None => Err("no document".to_owned()),
-        Some(document) => document.accept(Semantics::Cilium).map_err(ToString::to_string),
+        Some(document) => document
+            .accept(Semantics::Cilium)
+            .map_err(ToString::to_string),
     })
 }
 
@@ -45,31 +51,54 @@ impl Count {
         match loads(&parse_documents(name, text)) {
             None => self.later += 1,
             Some(answer) if answer.is_ok() == valid => self.agree += 1,
-            Some(answer) => self.differ.push(format!("{name}: expected {valid}, got {answer:?}\n{text}")),
+            Some(answer) => self
+                .differ
+                .push(format!("{name}: expected {valid}, got {answer:?}\n{text}")),
         }
     }
 
     fn finish(self, file: &str, at_least: usize) {
-        eprintln!("{file}: {} agree, {} not yet, {} differ", self.agree, self.later, self.differ.len());
+        eprintln!(
+            "{file}: {} agree, {} not yet, {} differ",
+            self.agree,
+            self.later,
+            self.differ.len()
+        );
         assert!(self.differ.is_empty(), "{}", self.differ.join("\n"));
-        assert!(self.agree >= at_least, "only {} cases were compared", self.agree);
+        assert!(
+            self.agree >= at_least,
+            "only {} cases were compared",
+            self.agree
+        );
     }
 }
 
 #[test]
 fn documents_are_accepted_and_refused_as_recorded() {
-    let Some(cases) = cases("policy-parse.jsonl") else { return };
+    let Some(cases) = cases("policy-parse.jsonl") else {
+        return;
+    };
     let mut count = Count::default();
     for case in &cases {
-        let recorded = case.pointer("/ours/valid").unwrap_or(&case["valid"]).as_bool().unwrap();
-        count.case(case["name"].as_str().unwrap(), case["yaml"].as_str().unwrap(), recorded);
+        let recorded = case
+            .pointer("/ours/valid")
+            .unwrap_or(&case["valid"])
+            .as_bool()
+            .unwrap();
+        count.case(
+            case["name"].as_str().unwrap(),
+            case["yaml"].as_str().unwrap(),
+            recorded,
+        );
     }
     count.finish("policy-parse.jsonl", 200);
 }
 
 #[test]
 fn port_rules_are_accepted_and_refused_as_recorded() {
-    let Some(cases) = cases("l7-portrule-validate.jsonl") else { return };
+    let Some(cases) = cases("l7-portrule-validate.jsonl") else {
+        return;
+    };
     let mut count = Count::default();
     for case in &cases {
         let direction = case["direction"].as_str().unwrap();
@@ -79,14 +108,20 @@ fn port_rules_are_accepted_and_refused_as_recorded() {
             "metadata": {"name": "p"},
             "spec": {"endpointSelector": {}, direction: [{"toPorts": [case["port_rule"]]}]},
         });
-        count.case(case["id"].as_str().unwrap(), &document.to_string(), case["valid"].as_bool().unwrap());
+        count.case(
+            case["id"].as_str().unwrap(),
+            &document.to_string(),
+            case["valid"].as_bool().unwrap(),
+        );
     }
     count.finish("l7-portrule-validate.jsonl", 200);
 }
 
 #[test]
 fn kafka_rules_are_accepted_and_refused_as_recorded() {
-    let Some(cases) = cases("l7-kafka-rule.jsonl") else { return };
+    let Some(cases) = cases("l7-kafka-rule.jsonl") else {
+        return;
+    };
     let mut count = Count::default();
     for case in &cases {
         let ports = serde_json::json!([{"ports": [{"port": "9092", "protocol": "TCP"}], "rules": {"kafka": [case["rule"]]}}]);
@@ -96,7 +131,11 @@ fn kafka_rules_are_accepted_and_refused_as_recorded() {
             "metadata": {"name": "p"},
             "spec": {"endpointSelector": {}, "ingress": [{"toPorts": ports}]},
         });
-        count.case(case["id"].as_str().unwrap(), &document.to_string(), case["error"].is_null());
+        count.case(
+            case["id"].as_str().unwrap(),
+            &document.to_string(),
+            case["error"].is_null(),
+        );
     }
     count.finish("l7-kafka-rule.jsonl", 30);
 }
@@ -114,7 +153,11 @@ fn is_refused(errors: &Value, index: usize) -> bool {
 /// The policies of the decision vectors: the recorded refusals are ours too, and no other.
 #[test]
 fn documents_of_the_decision_vectors_are_accepted_and_refused_as_recorded() {
-    for (file, at_least) in [("policy-unit.jsonl", 50), ("policy-generated.jsonl", 100), ("policy-examples.jsonl", 50)] {
+    for (file, at_least) in [
+        ("policy-unit.jsonl", 50),
+        ("policy-generated.jsonl", 100),
+        ("policy-examples.jsonl", 50),
+    ] {
         let Some(cases) = cases(file) else { continue };
         let mut count = Count::default();
         for case in &cases {
