@@ -302,6 +302,20 @@ impl Datapath {
         crate::run::run(self.program_at(hook.tcx()), packet, repeat)
     }
 
+    /// Time of `repeat` runs of a program on a packet, as [`Floor`](crate::Floor) measures.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn time(
+        &self,
+        hook: Hook,
+        packet: &TestPacket<'_>,
+        repeat: u32,
+    ) -> Result<std::time::Duration, crate::sys::CallError> {
+        crate::floor::timed(self.program_at(hook.tcx()), packet, repeat)
+    }
+
     /// The mark that packets of an endpoint bear on their way through the host; `None` if unknown.
     #[must_use]
     pub fn mark(&self, id: EndpointId) -> Option<u32> {

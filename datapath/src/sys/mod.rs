@@ -29,7 +29,7 @@ mod ring;
 mod typed;
 
 pub use bpf::{CallError, Command};
-pub use clock::{monotonic, monotonic_to_unix};
+pub use clock::{monotonic, monotonic_to_unix, thread_time};
 pub use fs::{BPF_FS_MAGIC, is_bpffs, mount_bpffs};
 pub use link::{Link, LinkInfo, LinkPosition, TcxHook, TcxState};
 pub use map::{Map, MapFlags, MapInfo, MapKind, MapShape, UpdateMode, possible_cpus};

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use super::bpf::{Attributes, CallError, Command, address, bpf, bpf_fd};
-use super::map::is_anonymous_inode;
+use super::map::{Map, is_anonymous_inode};
 use super::object::{by_id, info, name_text, object_name};
 use super::pod::{Pod, bytes_of, from_bytes, zeroed};
 
@@ -216,6 +216,9 @@ pub struct TestRun {
     pub duration: Duration,
 }
 
+/// `exit`
+const EXIT: u64 = 0x95;
+
 impl Program {
     /// Takes over a descriptor.
     ///
@@ -248,10 +251,39 @@ impl Program {
     pub fn constant(name: &str, result: i32) -> Result<Self, CallError> {
         // `r0 = result; exit` — Documentation/bpf/standardization/instruction-set.rst
         let load = 0xb7 | (u64::from(result.cast_unsigned()) << 32);
-        let instructions: [u64; 2] = [load, 0x95];
+        Self::assemble(name, &[load, EXIT])
+    }
+
+    /// Loads a classifier that looks up one key of 16 bytes, each half of it a
+    /// sign-extended word, and returns -1: the unit that other programs are measured in.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusal.
+    pub fn lookup(name: &str, map: &Map, key: [i32; 2]) -> Result<Self, CallError> {
+        let immediate = |value: i32| u64::from(value.cast_unsigned()) << 32;
+        let offset = |value: i16| u64::from(value.cast_unsigned()) << 16;
+        let [low, high] = key;
+        let instructions = [
+            0x0a7a | offset(-16) | immediate(low), // *(u64 *)(r10 - 16) = low
+            0x0a7a | offset(-8) | immediate(high), // *(u64 *)(r10 - 8) = high
+            0xa2bf,                                // r2 = r10
+            0x0207 | immediate(-16),               // r2 += -16
+            0x1118 | immediate(map.as_fd().as_raw_fd()), // r1 = map
+            0,
+            0x85 | immediate(1),  // call bpf_map_lookup_elem
+            0xb7 | immediate(-1), // r0 = -1
+            EXIT,
+        ];
+        Self::assemble(name, &instructions)
+    }
+
+    fn assemble(name: &str, instructions: &[u64]) -> Result<Self, CallError> {
+        let count = u32::try_from(instructions.len())
+            .map_err(|_| CallError::from_errno(Command::ProgramLoad, libc::E2BIG))?;
         let mut attributes = LoadAttributes {
             kind: SCHED_CLS,
-            count: 2,
+            count,
             instructions: address(instructions.as_ptr()),
             license: address(c"GPL".as_ptr()),
             log_level: 0,

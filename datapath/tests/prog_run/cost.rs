@@ -1,0 +1,67 @@
+//! What a packet costs, in lookups of a 16-byte key.
+
+use std::time::Duration;
+
+use porin_datapath::{Floor, Frame, Hook, Loader, TestPacket};
+use porin_flow::TcpFlags;
+use porin_testbed::suite::Outcome;
+
+use crate::node::{A, B, at, open, v4, v6};
+
+const REPEAT: u32 = 200_000;
+const ROUNDS: usize = 9;
+
+/// Both hooks of an established flow, less two empty programs.
+pub(crate) fn established(loader: Loader) -> Outcome {
+    open(loader, |node| {
+        let floor = Floor::load()?;
+        for (name, one, other) in [("ipv4", v4(A), v4(B)), ("ipv6", v6(A), v6(B))] {
+            let frame = Frame::tcp(at(one, 4000), at(other, 80), TcpFlags::ACK);
+            let crossed = node.cross(A, &frame);
+            assert!(crossed.passed, "{crossed:?}");
+            let mark = node.datapath.mark(A).ok_or("the endpoint is there")?;
+            let packet = |ifindex, mark| TestPacket {
+                bytes: frame.bytes(),
+                ifindex,
+                mark,
+            };
+            let [a, b] = node.devices;
+            let mut rounds: Vec<[f64; 4]> = Vec::new();
+            for _ in 0..ROUNDS {
+                rounds.push([
+                    per_run(floor.empty(&packet(a, 0), REPEAT)?),
+                    per_run(floor.lookup(&packet(a, 0), REPEAT)?),
+                    per_run(
+                        node.datapath
+                            .time(Hook::FromEndpoint, &packet(a, 0), REPEAT)?,
+                    ),
+                    per_run(
+                        node.datapath
+                            .time(Hook::ToEndpoint, &packet(b, mark), REPEAT)?,
+                    ),
+                ]);
+            }
+            let [empty, lookup, from, to] = medians(rounds);
+            let unit = lookup - empty;
+            let units = (from + to - 2.0 * empty) / unit;
+            eprintln!(
+                "{name}: empty {empty:.1} ns, lookup unit {unit:.1} ns, from {from:.1} ns, to {to:.1} ns: {units:.1} units"
+            );
+            // Far above what is measured: this guards against a lookup too many, not against noise.
+            assert!(units < 25.0, "{units:.1} units");
+        }
+        Ok(())
+    })
+}
+
+fn per_run(total: Duration) -> f64 {
+    total.as_secs_f64() * 1e9 / f64::from(REPEAT)
+}
+
+fn medians(rounds: Vec<[f64; 4]>) -> [f64; 4] {
+    std::array::from_fn(|column| {
+        let mut values: Vec<f64> = rounds.iter().map(|round| round[column]).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        values[values.len() / 2]
+    })
+}
