@@ -126,21 +126,6 @@ impl Enforcer {
         self.settle()
     }
 
-    /// Lets the packets of an endpoint that was added as [held](EndpointSpec::held) through, as far
-    /// as its policy does.
-    ///
-    /// # Errors
-    ///
-    /// [`EndpointError`] when there is no such endpoint or the kernel refuses.
-    pub fn release(&mut self, id: EndpointId) -> Result<(), EndpointError> {
-        let attached = self
-            .endpoints
-            .get_mut(&id)
-            .ok_or(EndpointError::Unknown { id })?;
-        attached.spec.held = false;
-        Ok(self.datapath.set_ready(id)?)
-    }
-
     /// Removes what a process before this one left and nobody has claimed: endpoints, and prefixes
     /// that no policy names any more. To be called when all endpoints are added after a start.
     ///
@@ -220,9 +205,7 @@ impl Enforcer {
                 self.datapath.set_identity(*id, attached.identity)?;
             }
             if !attached.spec.held {
-                if !attached.spec.held {
-                    self.datapath.set_ready(*id)?;
-                }
+                self.datapath.set_ready(*id)?;
             }
         }
         Ok(())

@@ -13,7 +13,6 @@ pub struct EndpointSpec {
     pub(super) ifindex: u32,
     pub(super) addresses: Vec<IpAddr>,
     pub(super) held: bool,
-    pub(super) held: bool,
 }
 
 impl EndpointSpec {
@@ -45,13 +44,6 @@ impl EndpointSpec {
 
     /// Everything is prepared, and no packet passes until
     /// [`Enforcer::release`](super::Enforcer::release).
-    pub fn held(mut self) -> Self {
-        self.held = true;
-        self
-    }
-
-    /// Added without being let through: its identity, addresses and policy are in place, and all of
-    /// its packets are dropped until [`Enforcer::release`](super::Enforcer::release).
     pub fn held(mut self) -> Self {
         self.held = true;
         self
