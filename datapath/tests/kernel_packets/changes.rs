@@ -1,0 +1,298 @@
+//! Changes of policy, name and place, under connections that run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use porin_datapath::{ApplyError, Config, Limits};
+use porin_flow::{DropReason, Observation, Outcome};
+use porin_identity::IdentityId;
+use porin_policy::{Direction, MapState, Protocol, RuleCookie};
+use porin_testbed::suite;
+
+use crate::common::Failure;
+use crate::scene::{Pod, Scene, allow, allow_egress, client, policy};
+use crate::traffic::{Datagrams, Download, Echo, Stream, Talk, unspecified};
+
+const PORT: u16 = 8080;
+const DOWNLOAD: u16 = 8081;
+
+/// A change that is about a stream stops it with its next packet, in both
+/// directions; a change that is about others does not cost it one.
+pub(crate) fn stream(config: &Config) -> suite::Outcome {
+    let mut scene = Scene::new(config, 2)?;
+    let peer = scene.pods[0].identity;
+    let rules = [
+        allow(peer, Protocol::TCP, PORT, 101),
+        allow(peer, Protocol::TCP, DOWNLOAD, 101),
+    ];
+    let others = allow(IdentityId::new(1999), Protocol::TCP, 9999, 102);
+    let (with, without) = (policy(rules), policy([others]));
+    let unrelated = policy(rules.into_iter().chain([others]));
+    scene.ready(&[&client(), &with])?;
+    let _echo = Echo::start(&scene.pods[1], &[PORT])?;
+    let at = scene.pods[1].id;
+    for v6 in [false, true] {
+        let mut upload = Stream::connect(&scene.pods[0], scene.pods[1].at(v6, PORT))?;
+        let download = Download::start(&scene.pods[0], &scene.pods[1], v6, DOWNLOAD)?;
+        assert!(upload.answers(1)?);
+        scene.log.clear();
+        for round in 0..10 {
+            let next = if round % 2 == 0 { &unrelated } else { &with };
+            scene.install(1, next)?;
+            assert!(upload.answers(2 + round)?);
+            assert!(download.goes_on());
+        }
+        let dropped = |seen: &Observation| matches!(seen.outcome, Outcome::Drop(_));
+        assert!(
+            !scene.log.all().iter().any(dropped),
+            "{:#?}",
+            scene.log.all()
+        );
+
+        scene.install(1, &without)?;
+        assert!(upload.is_silent(20)?);
+        let reason = DropReason::POLICY_DENIED;
+        scene.log.expect_drop(at, Direction::Ingress, reason)?;
+        assert!(download.has_stopped());
+        // Nothing was reset: as soon as it is allowed again it goes on.
+        scene.install(1, &with)?;
+        assert!(upload.answers(21)?);
+        assert!(download.goes_on());
+    }
+    Ok(())
+}
+
+/// A pod that is another from now on keeps nothing of what it had.
+pub(crate) fn relabel(config: &Config) -> suite::Outcome {
+    let mut scene = Scene::new(config, 2)?;
+    let (id, identity) = (scene.pods[0].id, scene.pods[0].identity);
+    let server = policy([allow(identity, Protocol::TCP, PORT, 101)]);
+    scene.ready(&[&client(), &server])?;
+    let _echo = Echo::start(&scene.pods[1], &[PORT])?;
+    let at = scene.pods[1].id;
+    let mut stream = Stream::connect(&scene.pods[0], scene.pods[1].at(false, PORT))?;
+    assert!(stream.answers(1)?);
+    let renamed = IdentityId::new(1999);
+    scene.datapath.set_identity(id, renamed)?;
+    assert!(stream.is_silent(2)?);
+    let seen = scene.log.expect("the renamed pod's drop", |seen| {
+        seen.endpoint == at && seen.outcome == Outcome::Drop(DropReason::POLICY_DENIED)
+    })?;
+    assert_eq!(seen.source, renamed);
+    scene.datapath.set_identity(id, identity)?;
+    assert!(stream.answers(3)?);
+    // The other end's name counts as much.
+    let friend = policy([allow_egress(scene.pods[1].identity)]);
+    scene.install(0, &friend)?;
+    assert!(stream.answers(4)?);
+    scene.datapath.set_identity(at, renamed)?;
+    assert!(stream.is_silent(5)?);
+    let reason = DropReason::POLICY_DENIED;
+    scene.log.expect_drop(id, Direction::Egress, reason)?;
+    Ok(())
+}
+
+/// Another pod on the same address: neither may it do what the one before it
+/// might, nor do others reach it as that one.
+pub(crate) fn replaced(config: &Config) -> suite::Outcome {
+    let mut scene = Scene::new(config, 3)?;
+    let (visitor, before, backend) = (0, 1, 2);
+    let identity = scene.pods[before].identity;
+    let everybody = allow(IdentityId::UNKNOWN, Protocol::UDP, PORT, 101);
+    let to_before = policy([allow_egress(identity)]);
+    let open = policy([everybody, allow_egress(IdentityId::UNKNOWN)]);
+    let only_before = policy([allow(identity, Protocol::UDP, PORT, 102)]);
+    scene.ready(&[&to_before, &open, &only_before])?;
+    let _backend = Echo::start(&scene.pods[backend], &[PORT])?;
+    let place = scene.pods[before].at(false, PORT);
+    let to_backend = scene.pods[backend].at(false, PORT);
+
+    let mut visit = Datagrams::udp(&scene.pods[visitor], unspecified(false), place)?;
+    let mut access = Datagrams::udp(&scene.pods[before], unspecified(false), to_backend)?;
+    let port = access.port()?;
+    {
+        let _echo = Echo::start(&scene.pods[before], &[PORT])?;
+        assert!(visit.answers(1)?);
+        assert!(access.answers(1)?);
+    }
+    drop(access);
+    let gone = scene.pods[before].id;
+    scene.datapath.remove_endpoint(gone)?;
+    scene.node.delete("pod2")?;
+    scene.log.clear();
+
+    let next = Pod::new(&scene.node, 9, 2)?;
+    assert_eq!(next.v4, place.ip());
+    scene
+        .node
+        .run(|| scene.datapath.add_endpoint(next.spec()))??;
+    let _echo = Echo::start(&next, &[PORT])?;
+    // The same flow, to the byte, from the first packet on.
+    let from = next.at(false, port);
+    let mut access = Datagrams::bound(&next, from, to_backend)?;
+    assert!(access.is_silent(2)?);
+    let reason = DropReason::NOT_READY;
+    scene.log.expect_drop(next.id, Direction::Egress, reason)?;
+    scene.datapath.install(&[(next.id, &open)])?;
+    scene.datapath.set_ready(next.id)?;
+    assert!(access.is_silent(3)?);
+    let reason = DropReason::POLICY_DENIED;
+    let at = scene.pods[backend].id;
+    let seen = scene.log.expect_drop(at, Direction::Ingress, reason)?;
+    assert_eq!(seen.source, next.identity);
+    assert_eq!(seen.tuple.source_port, port);
+    // Nor does the visitor reach it on the flow that it had.
+    assert!(visit.is_silent(4)?);
+    let at = scene.pods[visitor].id;
+    let seen = scene.log.expect_drop(at, Direction::Egress, reason)?;
+    assert_eq!(seen.destination, next.identity);
+    Ok(())
+}
+
+/// What does not fit is refused, and what was in force stays.
+pub(crate) fn full(config: &Config) -> suite::Outcome {
+    let limits = Limits {
+        policy_entries: 4,
+        policies: 3,
+        addresses: 6,
+        ..config.limits
+    };
+    let config = Config {
+        limits,
+        ..config.clone()
+    };
+    let mut scene = Scene::new(&config, 2)?;
+    let peer = scene.pods[0].identity;
+    let ports = |ports: std::ops::Range<u16>| -> MapState {
+        policy(ports.map(|port| allow(peer, Protocol::UDP, port, port.into())))
+    };
+    let (old, large) = (ports(PORT..PORT + 1), ports(PORT + 1..PORT + 6));
+    scene.ready(&[&client(), &old])?;
+    let _echo = Echo::start(&scene.pods[1], &[PORT, PORT + 1])?;
+    let [one, other] = [PORT, PORT + 1].map(|port| scene.pods[1].at(false, port));
+    let mut allowed = Datagrams::udp(&scene.pods[0], unspecified(false), one)?;
+    let mut denied = Datagrams::udp(&scene.pods[0], unspecified(false), other)?;
+    let id = scene.pods[1].id;
+    let in_force = scene.datapath.policy(id)?;
+    let mut as_before = |scene: &Scene| -> Result<(), Failure> {
+        assert_eq!(scene.datapath.policy(id)?, in_force);
+        assert!(allowed.answers(1)?);
+        assert!(denied.is_silent(1)?);
+        Ok(())
+    };
+    as_before(&scene)?;
+
+    let refused = scene.datapath.install(&[(id, &large)]);
+    assert!(matches!(
+        refused,
+        Err(ApplyError::Capacity {
+            needed: 5,
+            capacity: 4,
+            ..
+        })
+    ));
+    as_before(&scene)?;
+    // One that fits, together with one that does not: neither.
+    let (fits, first) = (ports(PORT + 1..PORT + 2), scene.pods[0].id);
+    let refused = scene.datapath.install(&[(id, &fits), (first, &large)]);
+    assert!(
+        matches!(refused, Err(ApplyError::Capacity { .. })),
+        "{refused:?}"
+    );
+    as_before(&scene)?;
+    // Addresses: four are the pods' own.
+    let office = IdentityId::new(2000);
+    let blocks: Vec<_> = ["192.0.2.1/32", "192.0.2.2/32", "192.0.2.3/32"]
+        .iter()
+        .map(|block| Ok((block.parse()?, Some(office))))
+        .collect::<Result<_, Failure>>()?;
+    let refused = scene.datapath.apply_prefixes(&blocks);
+    assert!(
+        matches!(refused, Err(ApplyError::Capacity { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(scene.datapath.prefixes().count(), 0);
+    scene.datapath.apply_prefixes(&blocks[..2])?;
+    as_before(&scene).map_err(Into::into)
+}
+
+/// Under a storm of packets and of changes, every packet is judged by one
+/// policy as a whole: the one that its epoch names.
+pub(crate) fn swap(config: &Config) -> suite::Outcome {
+    const PORTS: [u16; 4] = [PORT, PORT + 1, PORT + 2, PORT + 3];
+    let mut scene = Scene::new(config, 2)?;
+    let peer = scene.pods[0].identity;
+    let half = |half: usize| -> MapState {
+        let ports = PORTS[2 * half..2 * half + 2].iter();
+        policy(ports.map(|port| allow(peer, Protocol::UDP, *port, 100 + half as u32)))
+    };
+    let policies = [half(0), half(1)];
+    scene.ready(&[&client(), &policies[0]])?;
+    let id = scene.pods[1].id;
+    let epoch = |scene: &Scene| -> Option<u32> {
+        let dumps = scene.datapath.endpoints();
+        let dump = dumps.iter().find(|dump| dump.spec.id == id)?;
+        u32::try_from(dump.epoch).ok()
+    };
+    let mut halves = BTreeMap::from([(epoch(&scene).ok_or("no epoch")?, 0)]);
+    let stop = AtomicBool::new(false);
+    let senders: Result<Vec<_>, _> = PORTS
+        .iter()
+        .map(|port| {
+            let to = scene.pods[1].at(false, *port);
+            Datagrams::udp(&scene.pods[0], unspecified(false), to)
+        })
+        .collect();
+    let senders = senders?;
+    let swaps = 60;
+    thread::scope(|scope| -> Result<(), Failure> {
+        let sending = scope.spawn(|| -> Result<(), Failure> {
+            let mut mark = 0;
+            while !stop.load(Ordering::Acquire) {
+                for sender in &senders {
+                    sender.send(mark)?;
+                }
+                mark += 1;
+                thread::sleep(Duration::from_micros(50));
+            }
+            Ok(())
+        });
+        let mut swapping = || -> Result<(), Failure> {
+            for round in 1..=swaps {
+                let half = round % 2;
+                scene.install(1, &policies[half])?;
+                halves.insert(epoch(&scene).ok_or("no epoch")?, half);
+                scene.log.all();
+            }
+            Ok(())
+        };
+        let swapped = swapping();
+        stop.store(true, Ordering::Release);
+        sending.join().map_err(|_| "the sender panicked")??;
+        swapped
+    })?;
+    let mut seen_epochs = BTreeSet::new();
+    let judged = |seen: &&Observation| seen.endpoint == id && seen.direction == Direction::Ingress;
+    for seen in scene.log.all().iter().filter(judged) {
+        let half = *halves
+            .get(&seen.epoch)
+            .ok_or("an epoch that was never installed")?;
+        let allowed = PORTS[2 * half..2 * half + 2].contains(&seen.tuple.destination_port);
+        let (outcome, cookie) = if allowed {
+            (Outcome::Forward, RuleCookie::new(100 + half as u32))
+        } else {
+            (Outcome::Drop(DropReason::POLICY_DENIED), RuleCookie::NONE)
+        };
+        assert_eq!((seen.outcome, seen.cookie), (outcome, cookie), "{seen:?}");
+        seen_epochs.insert(seen.epoch);
+    }
+    // The storm met most of the policies, or nothing was tried.
+    assert!(
+        seen_epochs.len() > swaps / 2,
+        "{} of {swaps} epochs",
+        seen_epochs.len()
+    );
+    Ok(())
+}

@@ -1,0 +1,288 @@
+//! Starts, ends and everything between them: what stays in force without a process.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use porin_datapath::sys::{Link, RouteSocket, TcxHook};
+use porin_datapath::{Config, Datapath, EndpointSpec, Pins};
+use porin_flow::{DropReason, EndpointId};
+use porin_identity::IdentityId;
+use porin_policy::{Direction, MapState, Protocol};
+use porin_testbed::Namespace;
+use porin_testbed::suite;
+
+use crate::common::{Failure, listing, start_role, with_bpffs};
+use crate::scene::{self, Log, Pod, Scene, allow, client, node, policy};
+use crate::traffic::{Datagrams, Echo, Talk, unspecified};
+
+const PORT: u16 = 8080;
+
+fn pinned(config: &Config, directory: &Path) -> Config {
+    Config {
+        pins: Pins::Dir(directory.to_owned()),
+        ..config.clone()
+    }
+}
+
+/// The policy of a server that this peer may use.
+fn server(peer: &Pod) -> MapState {
+    policy([allow(peer.identity, Protocol::UDP, PORT, 101)])
+}
+
+/// How many programs are at the device's hooks, by either mechanism.
+fn attached(node: &Namespace, ifindex: u32) -> Result<usize, Failure> {
+    node.run(|| {
+        let mut count = 0;
+        for hook in [TcxHook::Ingress, TcxHook::Egress] {
+            count += Link::query(ifindex, hook)?.programs.len();
+            count += RouteSocket::open()?.filters(ifindex, hook)?.len();
+        }
+        Ok(count)
+    })?
+}
+
+/// Over restarts, what is allowed loses no packet, and what is not gains none.
+pub(crate) fn adoption_under_traffic(config: &Config) -> suite::Outcome {
+    with_bpffs(|bpffs| {
+        let config = pinned(config, &bpffs.join("porin"));
+        let mut scene = Scene::new(&config, 3)?;
+        let server = server(&scene.pods[0]);
+        scene.ready(&[&client(), &server, &client()])?;
+        let Scene {
+            datapath,
+            log,
+            pods,
+            node,
+        } = scene;
+        let _echo = Echo::start(&pods[1], &[PORT])?;
+        let to = pods[1].at(false, PORT);
+        let mut friend = Datagrams::udp(&pods[0], unspecified(false), to)?;
+        let mut stranger = Datagrams::udp(&pods[2], unspecified(false), to)?;
+        let stop = AtomicBool::new(false);
+        let mut held = Some((datapath, log));
+        thread::scope(|scope| -> Result<(), Failure> {
+            let friend = scope.spawn(|| -> Result<u64, Failure> {
+                let mut asked = 0;
+                while !stop.load(Ordering::Acquire) {
+                    asked += 1;
+                    if !friend.answers(asked)? {
+                        return Err(format!("packet {asked} was lost").into());
+                    }
+                }
+                Ok(asked)
+            });
+            let stranger = scope.spawn(|| -> Result<bool, Failure> {
+                let mut mark = 0;
+                while !stop.load(Ordering::Acquire) {
+                    mark += 1;
+                    stranger.send(mark)?;
+                    thread::sleep(Duration::from_micros(100));
+                }
+                // Anything that came through would have been answered by now.
+                stranger.is_silent(mark + 1)
+            });
+            let mut restarts = || -> Result<(), Failure> {
+                for _ in 0..3 {
+                    // Nobody is there for a moment.
+                    drop(held.take());
+                    thread::sleep(Duration::from_millis(20));
+                    let mut datapath = node.run(|| Datapath::open(&config))??;
+                    let log = Log::new(&mut datapath)?;
+                    held = Some((datapath, log));
+                }
+                Ok(())
+            };
+            let restarted = restarts();
+            stop.store(true, Ordering::Release);
+            let asked = friend.join().map_err(|_| "the friend panicked")??;
+            let silent = stranger.join().map_err(|_| "the stranger panicked")??;
+            restarted?;
+            assert!(asked > 50, "only {asked} packets met the restarts");
+            assert!(silent, "the stranger was answered");
+            Ok(())
+        })?;
+        let (mut datapath, mut log) = held.ok_or("no datapath")?;
+        let mut known: Vec<_> = datapath
+            .endpoints()
+            .into_iter()
+            .map(|dump| dump.spec)
+            .collect();
+        known.sort_by_key(|spec| spec.id);
+        let expected: Vec<_> = pods.iter().map(Pod::spec).collect();
+        assert_eq!(known, expected);
+        // What it adopted it also governs.
+        log.clear();
+        datapath.install(&[(pods[1].id, &client())])?;
+        assert!(friend.is_silent(1)?);
+        log.expect_drop(pods[1].id, Direction::Ingress, DropReason::POLICY_DENIED)?;
+        datapath.close()?;
+        assert_eq!(attached(&node, pods[0].ifindex)?, 0);
+        assert_eq!(listing(bpffs)?, Vec::<String>::new());
+        Ok(())
+    })
+}
+
+/// SIGKILL ends the process and nothing else.
+pub(crate) fn killed(config: &Config) -> suite::Outcome {
+    with_bpffs(|bpffs| {
+        let directory = bpffs.join("porin");
+        let config = pinned(config, &directory);
+        let node = node()?;
+        let pods: Result<Vec<_>, _> = (1..=3).map(|id| Pod::new(&node, id, id)).collect();
+        let pods = pods?;
+        let arguments: Vec<_> = pods.iter().map(describe).collect();
+        let mut arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        arguments.insert(0, directory.to_str().ok_or("a path of text")?);
+        let (process, line) = start_role(&node, "hold", &arguments)?;
+        assert_eq!(line, "ready");
+
+        let _echo = Echo::start(&pods[1], &[PORT])?;
+        let to = pods[1].at(false, PORT);
+        let mut friend = Datagrams::udp(&pods[0], unspecified(false), to)?;
+        assert!(friend.answers(1)?);
+        // SIGKILL, and waits for the end.
+        drop(process);
+        assert!(friend.answers(2)?, "a flow that ran goes on");
+        let mut again = Datagrams::udp(&pods[0], unspecified(false), to)?;
+        assert!(again.answers(3)?, "new flows are judged as before");
+        let mut stranger = Datagrams::udp(&pods[2], unspecified(false), to)?;
+        assert!(
+            stranger.is_silent(4)?,
+            "nobody got in for want of a process"
+        );
+
+        let mut datapath = node.run(|| Datapath::open(&config))??;
+        let mut log = Log::new(&mut datapath)?;
+        // It is told what happened while nobody was there.
+        let reason = DropReason::POLICY_DENIED;
+        let seen = log.expect_drop(pods[1].id, Direction::Ingress, reason)?;
+        assert_eq!(seen.source, pods[2].identity);
+        assert!(datapath.endpoints().iter().all(|dump| dump.ready));
+        assert!(friend.answers(5)?);
+        datapath.close()?;
+        assert!(stranger.answers(6)?, "closing ends the enforcement");
+        Ok(())
+    })
+}
+
+fn describe(pod: &Pod) -> String {
+    let EndpointSpec {
+        id,
+        ifindex,
+        identity,
+        ..
+    } = pod.spec();
+    format!("{id},{ifindex},{identity},{},{}", pod.v4, pod.v6)
+}
+
+/// The process of [`killed`]: holds a datapath for pods until it is killed.
+pub(crate) fn play(role: &str, arguments: &[String]) -> Result<(), Failure> {
+    let ("hold", [directory, pods @ ..]) = (role, arguments) else {
+        return Err("no such role".into());
+    };
+    let mut datapath = Datapath::open(&pinned(&scene::config(), Path::new(directory)))?;
+    let friend = IdentityId::new(1001);
+    let server = policy([allow(friend, Protocol::UDP, PORT, 101)]);
+    for pod in pods {
+        let [id, ifindex, identity, v4, v6] = pod.split(',').collect::<Vec<_>>()[..] else {
+            return Err("five fields to a pod".into());
+        };
+        let id = EndpointId::new(id.parse()?);
+        datapath.add_endpoint(EndpointSpec {
+            id,
+            ifindex: ifindex.parse()?,
+            identity: identity.parse()?,
+            addresses: vec![v4.parse()?, v6.parse()?],
+        })?;
+        let policy = if id.get() == 2 {
+            server.clone()
+        } else {
+            client()
+        };
+        datapath.install(&[(id, &policy)])?;
+        datapath.set_ready(id)?;
+    }
+    println!("ready");
+    loop {
+        thread::park();
+    }
+}
+
+/// Two instances on one node: what one does is nothing to the other.
+pub(crate) fn two_instances(config: &Config) -> suite::Outcome {
+    with_bpffs(|bpffs| {
+        let node = node()?;
+        let pods: Result<Vec<_>, _> = (1..=4).map(|id| Pod::new(&node, id, id)).collect();
+        let pods = pods?;
+        let _echoes = [
+            Echo::start(&pods[1], &[PORT])?,
+            Echo::start(&pods[3], &[PORT])?,
+        ];
+        let start = |name: &str, pods: &[Pod]| -> Result<Datapath, Failure> {
+            let mut datapath = Datapath::load(&pinned(config, &bpffs.join(name)))?;
+            let server = server(&pods[0]);
+            for (pod, policy) in pods.iter().zip([client(), server]) {
+                node.run(|| datapath.add_endpoint(pod.spec()))??;
+                datapath.install(&[(pod.id, &policy)])?;
+                datapath.set_ready(pod.id)?;
+            }
+            Ok(datapath)
+        };
+        let one = start("one", &pods[..2])?;
+        let two = start("two", &pods[2..])?;
+        let to = |place: usize| pods[place].at(false, PORT);
+        let talk = |from: usize, place| Datagrams::udp(&pods[from], unspecified(false), to(place));
+        assert!(talk(0, 1)?.answers(1)?);
+        assert!(talk(2, 3)?.answers(1)?);
+        assert!(talk(2, 1)?.is_silent(1)?, "the other's pod is a stranger");
+        two.close()?;
+        assert_eq!(attached(&node, pods[2].ifindex)?, 0);
+        assert_eq!(attached(&node, pods[0].ifindex)?, 2);
+        assert!(talk(0, 1)?.answers(2)?);
+        assert!(talk(2, 1)?.is_silent(2)?, "the first still enforces");
+        // Dropped and opened again, it is the same.
+        drop(one);
+        let one = node.run(|| Datapath::open(&pinned(config, &bpffs.join("one"))))??;
+        assert!(talk(2, 1)?.is_silent(3)?);
+        one.close()?;
+        assert!(talk(2, 1)?.answers(4)?);
+        assert_eq!(listing(bpffs)?, Vec::<String>::new());
+        Ok(())
+    })
+}
+
+/// Closing takes everything away; so does dropping what was not pinned.
+pub(crate) fn close(config: &Config) -> suite::Outcome {
+    with_bpffs(|bpffs| {
+        for pins in [Pins::None, Pins::Dir(bpffs.join("porin"))] {
+            let config = Config {
+                pins: pins.clone(),
+                ..config.clone()
+            };
+            let Scene {
+                datapath,
+                pods,
+                node,
+                log,
+            } = Scene::new(&config, 2)?;
+            for pod in &pods {
+                assert_eq!(attached(&node, pod.ifindex)?, 2);
+            }
+            match pins {
+                Pins::None => drop(datapath),
+                Pins::Dir(_) => datapath.close()?,
+            }
+            drop(log);
+            for pod in &pods {
+                assert_eq!(attached(&node, pod.ifindex)?, 0);
+            }
+            let _echo = Echo::start(&pods[1], &[PORT])?;
+            let to = pods[1].at(false, PORT);
+            assert!(Datagrams::udp(&pods[0], unspecified(false), to)?.answers(1)?);
+        }
+        assert_eq!(listing(bpffs)?, Vec::<String>::new());
+        Ok(())
+    })
+}

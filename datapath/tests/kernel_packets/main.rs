@@ -1,0 +1,83 @@
+//! Real packets between pods, through a node whose datapath judges them.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod changes;
+#[path = "../common/mod.rs"]
+mod common;
+mod lifetime;
+mod scene;
+mod traffic;
+mod verdicts;
+
+use std::process::ExitCode;
+
+use porin_datapath::{AttachMode, Config, Loader};
+use porin_testbed::suite::{Outcome, Test, run};
+
+use crate::common::role;
+
+/// A test under some configuration.
+type Body = fn(&Config) -> Outcome;
+
+/// Tests that run with every loader and either way to attach.
+const EVERYWHERE: [(&str, Body); 5] = [
+    ("verdicts_are_the_policys", verdicts::of_policy),
+    ("nothing_passes_before_a_policy", verdicts::not_ready),
+    ("forged_sources_are_dropped", verdicts::forged),
+    ("change_stops_a_stream_at_once", changes::stream),
+    ("adoption_leaves_no_gap", lifetime::adoption_under_traffic),
+];
+
+/// Tests that run once, as the build prefers it.
+const ONCE: [(&str, Body); 9] = [
+    ("deny_rule_is_named", verdicts::deny_rule),
+    ("peers_outside_are_known_by_prefix", verdicts::outside),
+    ("relabel_stops_a_running_connection", changes::relabel),
+    (
+        "replaced_pod_gets_nothing_of_its_forerunner",
+        changes::replaced,
+    ),
+    ("full_table_keeps_the_old_policy", changes::full),
+    ("swap_never_mixes_policies", changes::swap),
+    ("killed_process_leaves_enforcement", lifetime::killed),
+    ("two_instances_do_not_meet", lifetime::two_instances),
+    ("closing_leaves_nothing", lifetime::close),
+];
+
+fn main() -> ExitCode {
+    if let Some((role, arguments)) = role() {
+        return match lifetime::play(&role, &arguments) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{role}: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let mut tests = Vec::new();
+    for loader in Loader::available() {
+        for attach in [AttachMode::Auto, AttachMode::Clsact] {
+            let config = Config {
+                loader: *loader,
+                attach,
+                ..scene::config()
+            };
+            for (text, body) in EVERYWHERE {
+                let mode = format!("{attach:?}").to_lowercase();
+                let name = format!("kernel_{loader}_{mode}_{text}");
+                let config = config.clone();
+                tests.push(Test::new(&name, move || body(&config)));
+            }
+        }
+    }
+    for (text, body) in ONCE {
+        let name = format!("kernel_{text}");
+        tests.push(Test::new(&name, move || body(&scene::config())));
+    }
+    run(tests)
+}
