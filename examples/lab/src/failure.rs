@@ -27,9 +27,6 @@ pub(crate) enum Failure {
     /// A name stands for nobody in the world.
     #[error("`{name}` is nobody; known are {known}, addresses and entities such as `world`")]
     Nobody { name: String, known: String },
-    /// A name stands for several workloads.
-    #[error("`{name}` may be {candidates}; name the namespace too")]
-    Ambiguous { name: String, candidates: String },
     /// No policy can speak about the question.
     #[error("neither `{from}` nor `{to}` is a workload, so no policy judges between them")]
     NoSubject { from: String, to: String },

@@ -3,8 +3,10 @@
 mod answer;
 mod args;
 mod check;
+mod explain;
 mod failure;
 mod input;
+mod lint;
 mod matrix;
 mod model;
 mod vectors;
@@ -44,6 +46,7 @@ fn answer(command: &Command, out: &mut impl Write) -> Result<bool, Failure> {
         Command::Check(asked) => check::run(asked, out),
         Command::Matrix(asked) => matrix::run(asked, out).map(|()| true),
         Command::Vectors(asked) => vectors::run(asked, out),
-        Command::Lint(_) | Command::Explain(_) => Ok(true),
+        Command::Lint(asked) => lint::run(asked, out),
+        Command::Explain(asked) => explain::run(asked, out),
     }
 }

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use porin::flow::Escaped;
 use porin::identity::{Families, Identities, IdentityId};
-use porin::policy::{EndpointPolicy, Options, PolicySet, Query, Resolver, Semantics, World};
+use porin::policy::{
+    EndpointPolicy, Explanation, Options, PolicySet, Query, Resolver, Semantics, World,
+};
 
 use crate::args::Inputs;
 use crate::failure::Failure;
@@ -15,7 +17,6 @@ use crate::input;
 
 /// The policies, the world and the identities of everybody in it.
 pub(crate) struct Model {
-    set: PolicySet,
     world: World,
     identities: Identities,
     /// The blocks that policies name, with their identities; the widest last.
@@ -65,7 +66,6 @@ impl Model {
         blocks.sort_by_key(|(block, _)| std::cmp::Reverse(block.prefix_len()));
         let resolver = Resolver::new(&set, &identities.snapshot());
         Ok(Self {
-            set,
             world,
             identities,
             blocks,
@@ -78,12 +78,10 @@ impl Model {
         &self.world
     }
 
-    pub(crate) fn set(&self) -> &PolicySet {
-        &self.set
-    }
-
-    pub(crate) fn identities(&self) -> &Identities {
-        &self.identities
+    /// Why one side says what it says.
+    pub(crate) fn explain(&mut self, side: &Side) -> Result<Explanation, Failure> {
+        let explained = self.resolver.explain(side.subject.identity, &side.query);
+        explained.map_err(|error| Failure::Refused(error.to_string()))
     }
 
     /// The policy that guards a party.

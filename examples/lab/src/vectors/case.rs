@@ -6,6 +6,7 @@ use porin::policy::{
     Semantics,
 };
 use serde::Deserialize;
+use serde_json::Value;
 
 /// Documents, identities, a subject, and what the reference decides about its flows.
 #[derive(Debug, Deserialize)]
@@ -56,7 +57,7 @@ pub(crate) struct Flow {
     redirect: Option<String>,
     auth: Option<String>,
     #[serde(default)]
-    l7: Option<serde_json::Value>,
+    l7: Option<Value>,
 }
 
 /// What is decided about a flow, as far as the reference records it.
