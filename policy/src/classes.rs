@@ -1,6 +1,6 @@
 //! Identities that the same selectors pick, found together.
 
-use crate::bits::Bits;
+use crate::bits::{Bits, numbers};
 
 /// Sets of selectors as paths of a tree: a node is its parent's set and one selector more, and the
 /// selectors along a path ascend. The root is the empty set.
@@ -73,24 +73,30 @@ impl Classes {
 
     /// Calls `found` with every slot that some selector picks, and its set.
     pub(crate) fn of_all(&mut self, sets: &[&Bits], mut found: impl FnMut(u32, u32)) {
-        let words = sets.iter().map(|set| set.words()).max().unwrap_or(0);
+        let mut rest: Vec<&[(u32, u64)]> = sets.iter().map(|set| set.words()).collect();
         let mut groups: Vec<(u64, u32)> = Vec::new();
-        for word in 0..words {
+        let first = |words: &&[(u32, u64)]| words.first().map(|(word, _)| *word);
+        while let Some(word) = rest.iter().filter_map(first).min() {
+            let here = |words: &&[(u32, u64)]| {
+                words
+                    .first()
+                    .filter(|(at, _)| *at == word)
+                    .map_or(0, |(_, slots)| *slots)
+            };
             groups.clear();
-            let picked = sets.iter().fold(0, |picked, set| picked | set.word(word));
-            groups.push((picked, Self::ROOT));
-            for (selector, set) in (0..).zip(sets) {
-                let members = set.word(word);
+            groups.push((
+                rest.iter().map(here).fold(0, |all, slots| all | slots),
+                Self::ROOT,
+            ));
+            for (selector, words) in (0..).zip(&mut rest) {
+                let members = here(&&**words);
                 if members != 0 {
                     self.split(&mut groups, members, selector);
+                    *words = words.get(1..).unwrap_or_default();
                 }
             }
-            for (mut slots, node) in groups.drain(..) {
-                while slots != 0 {
-                    let slot = word * 64 + slots.trailing_zeros() as usize;
-                    found(u32::try_from(slot).unwrap_or(u32::MAX), node);
-                    slots &= slots - 1;
-                }
+            for (slots, node) in groups.drain(..) {
+                numbers(word, slots).for_each(|slot| found(slot, node));
             }
         }
     }

@@ -1,12 +1,10 @@
 //! From a document to what the engine works with: scoped, expanded, numbered, and independent of
 //! the layout of the file.
 
-use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ipnet::IpNet;
 use porin_identity::Selector;
-use sha2::{Digest, Sha256};
 
 use crate::level::Level;
 use crate::peer::{PeerSelector, PeerSet, peer_set, scope_peer, scope_subject};
@@ -20,8 +18,8 @@ pub(crate) struct Compiled {
     pub(crate) name: PolicyName,
     pub(crate) specs: Vec<CompiledSpec>,
     pub(crate) rules: Vec<(RuleCookie, Arc<RuleRef>)>,
-    /// Over what the document means, not over how it is laid out.
-    pub(crate) digest: [u8; 32],
+    /// Over what the document means, not over how it is laid out; made when it is asked for.
+    pub(crate) digest: OnceLock<[u8; 32]>,
 }
 
 #[derive(Debug)]
@@ -93,7 +91,6 @@ pub(crate) fn compile(
     mut cookie: impl FnMut(&RuleRef) -> RuleCookie,
 ) -> Compiled {
     let mut rules = Vec::new();
-    let mut text = DigestText(Sha256::new());
     let mut number = |rule: RuleRef| {
         let number = cookie(&rule);
         rules.push((number, Arc::new(rule)));
@@ -101,14 +98,13 @@ pub(crate) fn compile(
     };
     let specs = document.specs.iter().enumerate();
     let specs = specs
-        .map(|(place, spec)| compile_spec(document, place, spec, options, &mut number, &mut text))
+        .map(|(place, spec)| compile_spec(document, place, spec, options, &mut number))
         .collect();
-    let digest = text.0.finalize().into();
     Compiled {
         name: document.name.clone(),
         specs,
         rules,
-        digest,
+        digest: OnceLock::new(),
     }
 }
 
@@ -118,30 +114,14 @@ fn compile_spec(
     spec: &Spec,
     options: &Options,
     number: &mut impl FnMut(RuleRef) -> RuleCookie,
-    text: &mut DigestText,
 ) -> CompiledSpec {
     let subject = scope_subject(&spec.subject, &document.name);
-    text.line(format_args!("subject {subject}"));
     let mut lanes = Direction::ALL.map(|direction| empty_lane(spec, direction, options));
     for rule in &spec.rules {
         let has_ports = rule.ports.is_some();
         let scope = |peer: &Selector| scope_peer(peer, &spec.subject, &document.name, options);
         let peers = peer_set(&rule.peers, has_ports, scope);
         let ports = port_groups(rule.ports.as_deref(), options.semantics);
-        let l7 = rule
-            .ports
-            .iter()
-            .flatten()
-            .map(|element| &element.l7)
-            .filter(|l7| !l7.is_none());
-        text.line(format_args!(
-            "rule {} {:?} {}",
-            rule.direction, rule.action, rule.index
-        ));
-        text.line(format_args!(
-            "{peers:?} {ports:?} {:?}",
-            l7.collect::<Vec<_>>()
-        ));
         let cookie = number(RuleRef {
             policy: document.name.clone(),
             spec: place,
@@ -164,9 +144,6 @@ fn compile_spec(
         }
     }
     let [ingress, egress] = lanes;
-    for lane in [&ingress, &egress] {
-        text.line(format_args!("lane {} {}", lane.enables, lane.default_deny));
-    }
     CompiledSpec {
         subject,
         ingress,
@@ -203,10 +180,8 @@ pub(crate) fn closed(
     mut cookie: impl FnMut(&RuleRef) -> RuleCookie,
 ) -> Compiled {
     let mut rules = Vec::new();
-    let mut text = DigestText(Sha256::new());
     let mut close = |(spec, subject): (usize, &Selector)| {
         let subject = scope_subject(subject, refused);
-        text.line(format_args!("closed {subject}"));
         let [ingress, egress] = Direction::ALL.map(|direction| {
             let rule = RuleRef {
                 policy: refused.clone(),
@@ -245,27 +220,10 @@ pub(crate) fn closed(
         subjects
     };
     let specs = subjects.iter().enumerate().map(&mut close).collect();
-    let digest = text.0.finalize().into();
     Compiled {
         name: refused.clone(),
         specs,
         rules,
-        digest,
-    }
-}
-
-struct DigestText(Sha256);
-
-impl DigestText {
-    fn line(&mut self, text: std::fmt::Arguments<'_>) {
-        // Writing into a digest cannot fail.
-        let _ = writeln!(self, "{text}");
-    }
-}
-
-impl std::fmt::Write for DigestText {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.update(text.as_bytes());
-        Ok(())
+        digest: OnceLock::new(),
     }
 }

@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -251,9 +252,11 @@ impl MapState {
         ContentHash(hash.finalize().into())
     }
 
-    /// The writes that lead from `old` to this state, in an order in which no packet ever passes
-    /// that neither state would let pass: denials, redirects and allowances are set in this order,
-    /// then allowances, redirects and denials are taken away.
+    /// The writes that lead from `old` to this state.
+    ///
+    /// As long as only entries of single peers differ, as they do when identities come and go, every
+    /// flow goes from its old answer to its new one at one of the writes, and has no third in
+    /// between. Where the entries of any peer differ too, fill a new table and swap it.
     #[must_use]
     pub fn diff(&self, old: &Self) -> Vec<MapChange> {
         let mut changes = Changes::default();
@@ -323,15 +326,19 @@ impl Changes {
         }
     }
 
+    /// Narrow before broad, then broad before narrow: a flow's answer goes from the old to the new
+    /// at once. Before its new entry is set no broader new one is, and when its old entry is taken
+    /// away no broader old one is left. Between equals what restricts comes first.
     fn ordered(mut self) -> Vec<MapChange> {
-        let caution = |entry: &MapEntry| match entry.action.verdict() {
+        let restricts = |entry: &MapEntry| match entry.action.verdict() {
             Verdict::Deny => 0,
             Verdict::Redirect => 1,
             Verdict::Allow => 2,
         };
-        self.sets.sort_by_key(|(_, entry)| caution(entry));
+        self.sets
+            .sort_by_key(|(key, entry)| (Reverse(key.prefix_len()), restricts(entry)));
         self.removes
-            .sort_by_key(|(_, entry)| std::cmp::Reverse(caution(entry)));
+            .sort_by_key(|(key, entry)| (key.prefix_len(), Reverse(restricts(entry))));
         let sets = self
             .sets
             .into_iter()
@@ -416,6 +423,11 @@ impl Hasher for IdentityHasher {
         for byte in bytes {
             self.write_u32(u32::from(*byte));
         }
+    }
+
+    fn write_u128(&mut self, number: u128) {
+        // A label hash: any of its bits are as good as all.
+        self.0 = (number >> 64) as u64;
     }
 
     fn write_u32(&mut self, number: u32) {

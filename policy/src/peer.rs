@@ -25,7 +25,21 @@ pub(crate) enum PeerSet {
 }
 
 /// Reserved labels of what belongs to a cluster besides its workloads.
-const CLUSTER_PARTS: [&str; 7] = [
+const CLUSTER_PARTS: [&str; 8] = [
+    "aggregate-cluster",
+    "host",
+    "remote-node",
+    "init",
+    "ingress",
+    "health",
+    "unmanaged",
+    "kube-apiserver",
+];
+
+/// The same of all connected clusters.
+const MESH_PARTS: [&str; 9] = [
+    "aggregate-cluster",
+    "aggregate-cluster-mesh",
     "host",
     "remote-node",
     "init",
@@ -59,12 +73,13 @@ pub(crate) fn entity_labels(entity: Entity) -> &'static [&'static str] {
         Entity::Unmanaged => &["unmanaged"],
         Entity::KubeApiserver => &["kube-apiserver"],
         Entity::RemoteNode => &["remote-node", "aggregate-remote-node"],
-        Entity::Cluster | Entity::ClusterMesh => &CLUSTER_PARTS,
+        Entity::Cluster => &CLUSTER_PARTS,
+        Entity::ClusterMesh => &MESH_PARTS,
     }
 }
 
 fn entity_picks(entity: Entity, labels: &Labels, options: &Options) -> bool {
-    let reserved = || {
+    let named = || {
         entity_labels(entity)
             .iter()
             .any(|name| labels.reserved(name))
@@ -72,17 +87,10 @@ fn entity_picks(entity: Entity, labels: &Labels, options: &Options) -> bool {
     match entity {
         Entity::All => true,
         Entity::Cluster => {
-            labels.contains(source::K8S, key::CLUSTER, &options.cluster_name)
-                || reserved()
-                || labels.reserved("aggregate-cluster")
+            labels.contains(source::K8S, key::CLUSTER, &options.cluster_name) || named()
         }
-        Entity::ClusterMesh => {
-            labels.iter().any(|label| label.key() == key::CLUSTER)
-                || reserved()
-                || labels.reserved("aggregate-cluster")
-                || labels.reserved("aggregate-cluster-mesh")
-        }
-        _ => reserved(),
+        Entity::ClusterMesh => labels.iter().any(|label| label.key() == key::CLUSTER) || named(),
+        _ => named(),
     }
 }
 

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use porin_identity::{IdentityDelta, IdentityId, Labels, Snapshot};
@@ -66,7 +66,7 @@ impl Resolver {
         };
         if self.cache.len() > 64 + 2 * in_force().count() {
             let keep: HashSet<_> = in_force().collect();
-            self.cache.retain(|selector| keep.contains(selector));
+            self.cache.retain(&keep);
         }
     }
 
@@ -160,9 +160,9 @@ impl Resolver {
             *policy = new;
             return Ok(changes);
         }
-        Ok(touched()
-            .flat_map(|id| policy.place(&self.cache, id))
-            .collect())
+        let peers: BTreeSet<_> = touched().collect();
+        let changes = peers.into_iter().flat_map(|id| policy.place(&self.cache, id));
+        Ok(changes.collect())
     }
 }
 

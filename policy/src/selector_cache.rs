@@ -1,17 +1,17 @@
 //! Which identities each peer selector picks, kept up to date by deltas.
 //!
-//! Identities live in slots; a cached selector is a set of slots. Two indexes keep both kinds of
-//! change cheap: a new selector looks only at the identities that carry one of its labels, and a new
-//! identity only at the selectors that ask for one of its labels.
+//! Two indexes keep both kinds of change cheap: a new selector is answered from the labels that
+//! identities carry, and a new identity is shown only to the selectors that ask for one of its
+//! labels.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::{HashMap, HashSet};
 
 use ipnet::IpNet;
-use porin_identity::{IdentityId, Labels, Operator, Requirement, key, source};
+use porin_identity::{IdentityId, Labels, Operator, Requirement, Selector, key, source};
 
 use crate::Options;
 use crate::bits::Bits;
+use crate::identity_index::{IdentityIndex, LabelHash, asks_for_a_label};
 use crate::map_state::IdentityHash;
 use crate::peer::{PeerSelector, entity_labels};
 use crate::rule::Entity;
@@ -23,7 +23,7 @@ pub(crate) struct SelectorId(u32);
 #[derive(Debug)]
 pub(crate) struct SelectorCache {
     options: Options,
-    identities: Identities,
+    identities: IdentityIndex,
     selectors: Vec<Option<Cached>>,
     by_selector: HashMap<PeerSelector, SelectorId>,
     asking: Asking,
@@ -35,113 +35,19 @@ struct Cached {
     picked: Bits,
 }
 
-/// The identities by slot and by label.
-#[derive(Debug, Default)]
-struct Identities {
-    slots: Vec<Option<(IdentityId, Labels)>>,
-    free: Vec<u32>,
-    by_id: HashMap<IdentityId, u32, IdentityHash>,
-    by_label: HashMap<u64, Vec<u32>, IdentityHash>,
-    by_block: BTreeMap<IpNet, Vec<u32>>,
-    random: RandomState,
-}
-
 /// The selectors by a label that whoever they pick must carry.
 #[derive(Debug, Default)]
 struct Asking {
-    by_label: HashMap<u64, Vec<SelectorId>, IdentityHash>,
+    by_label: HashMap<LabelHash, Vec<SelectorId>, IdentityHash>,
     by_block: HashMap<IpNet, Vec<SelectorId>>,
     anything: Vec<SelectorId>,
-}
-
-/// What an index finds a selector or an identity by.
-enum Anchor {
-    /// Hashes of labels, one of which must be there.
-    Labels(Vec<u64>),
-    /// A block that an own block must lie in.
-    Block(IpNet),
-    /// Nothing in particular.
-    Anything,
-}
-
-impl Identities {
-    fn hash_key(&self, key: &str) -> u64 {
-        self.random.hash_one(key)
-    }
-
-    fn hash_pair(&self, key: &str, value: &str) -> u64 {
-        self.random.hash_one((key, value))
-    }
-
-    /// The hashes an identity is found by: each key, and each key with its value. Sources are left
-    /// out, for most selectors do not name one; whoever is found is asked again.
-    fn hashes(&self, labels: &Labels) -> Vec<u64> {
-        let mut hashes = Vec::with_capacity(2 * labels.len());
-        for label in labels {
-            hashes.push(self.hash_key(label.key()));
-            hashes.push(self.hash_pair(label.key(), label.value()));
-        }
-        hashes.sort_unstable();
-        hashes.dedup();
-        hashes
-    }
-
-    fn add(&mut self, id: IdentityId, labels: &Labels) -> u32 {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
-        });
-        if let Some(place) = self.slots.get_mut(slot as usize) {
-            *place = Some((id, labels.clone()));
-        }
-        self.by_id.insert(id, slot);
-        for hash in self.hashes(labels) {
-            self.by_label.entry(hash).or_default().push(slot);
-        }
-        for block in labels.blocks() {
-            self.by_block.entry(block).or_default().push(slot);
-        }
-        slot
-    }
-
-    fn remove(&mut self, id: IdentityId) -> Option<u32> {
-        let slot = self.by_id.remove(&id)?;
-        let (_, labels) = self.slots.get_mut(slot as usize)?.take()?;
-        for hash in self.hashes(&labels) {
-            if let Some(slots) = self.by_label.get_mut(&hash) {
-                slots.retain(|other| *other != slot);
-                if slots.is_empty() {
-                    self.by_label.remove(&hash);
-                }
-            }
-        }
-        for block in labels.blocks() {
-            if let Some(slots) = self.by_block.get_mut(&block) {
-                slots.retain(|other| *other != slot);
-                if slots.is_empty() {
-                    self.by_block.remove(&block);
-                }
-            }
-        }
-        self.free.push(slot);
-        Some(slot)
-    }
-
-    fn at(&self, slot: u32) -> Option<(IdentityId, &Labels)> {
-        let (id, labels) = self.slots.get(slot as usize)?.as_ref()?;
-        Some((*id, labels))
-    }
-
-    fn carrying(&self, hash: u64) -> &[u32] {
-        self.by_label.get(&hash).map_or(&[], Vec::as_slice)
-    }
 }
 
 impl SelectorCache {
     pub(crate) fn new(options: Options) -> Self {
         Self {
             options,
-            identities: Identities::default(),
+            identities: IdentityIndex::default(),
             selectors: Vec::new(),
             by_selector: HashMap::new(),
             asking: Asking::default(),
@@ -164,42 +70,53 @@ impl SelectorCache {
     pub(crate) fn add_identity(&mut self, id: IdentityId, labels: &Labels) {
         self.remove_identity(id);
         let slot = self.identities.add(id, labels);
-        let hashes = self.identities.hashes(labels).into_iter();
-        let by_label = hashes
-            .filter_map(|hash| self.asking.by_label.get(&hash))
-            .flatten();
-        let blocks = labels.blocks().flat_map(enclosing);
-        let by_block = blocks
-            .filter_map(|block| self.asking.by_block.get(&block))
-            .flatten();
-        for id in by_label
-            .copied()
-            .chain(by_block.copied())
-            .chain(self.asking.anything.iter().copied())
-        {
+        for id in self.asked_by(labels) {
             if let Some(Some(cached)) = self.selectors.get_mut(id.0 as usize)
                 && cached.selector.picks(labels, &self.options)
             {
-                cached.picked.set(slot, true);
+                cached.picked.insert(slot);
             }
         }
     }
 
     pub(crate) fn remove_identity(&mut self, id: IdentityId) {
-        if let Some(slot) = self.identities.remove(id) {
-            for cached in self.selectors.iter_mut().flatten() {
-                cached.picked.set(slot, false);
+        let labels = self.labels(id).cloned();
+        if let (Some(slot), Some(labels)) = (self.identities.remove(id), labels) {
+            for id in self.asked_by(&labels) {
+                if let Some(Some(cached)) = self.selectors.get_mut(id.0 as usize) {
+                    cached.picked.remove(slot);
+                }
             }
         }
     }
 
+    /// The selectors that might pick a set of labels.
+    fn asked_by(&self, labels: &Labels) -> Vec<SelectorId> {
+        if self.by_selector.is_empty() {
+            return Vec::new();
+        }
+        let hasher = self.identities.hasher();
+        let mut asked = self.asking.anything.clone();
+        for label in labels {
+            let (key, value) = (label.key(), label.value());
+            for source in [label.source(), source::ANY] {
+                for hash in [hasher.key(source, key), hasher.pair(source, key, value)] {
+                    asked.extend(self.asking.by_label.get(&hash).into_iter().flatten());
+                }
+            }
+        }
+        for block in labels.blocks().flat_map(enclosing) {
+            asked.extend(self.asking.by_block.get(&block).into_iter().flatten());
+        }
+        asked
+    }
+
     pub(crate) fn labels(&self, id: IdentityId) -> Option<&Labels> {
-        let slot = self.identities.by_id.get(&id)?;
-        self.identities.at(*slot).map(|(_, labels)| labels)
+        self.identities.at(self.slot(id)?).map(|(_, labels)| labels)
     }
 
     pub(crate) fn slot(&self, id: IdentityId) -> Option<u32> {
-        self.identities.by_id.get(&id).copied()
+        self.identities.slot(id)
     }
 
     pub(crate) fn identity_at(&self, slot: u32) -> Option<IdentityId> {
@@ -219,39 +136,21 @@ impl SelectorCache {
             return *id;
         }
         let id = SelectorId(u32::try_from(self.selectors.len()).unwrap_or(u32::MAX));
-        let mut picked = Bits::default();
-        let mut test = |slot: u32| {
-            let found = self.identities.at(slot);
-            if found.is_some_and(|(_, labels)| selector.picks(labels, &self.options)) {
-                picked.set(slot, true);
+        let picked = match selector {
+            PeerSelector::Labels(labels) => self.intern_labels(labels, id),
+            PeerSelector::Entity(entity) => self.intern_entity(*entity, id),
+            PeerSelector::Cidr(cidr) => {
+                let mut candidates = Bits::default();
+                if cidr.block.prefix_len() == 0 {
+                    candidates.add(&self.intern_entity(Entity::World, id));
+                } else {
+                    let block = cidr.block.trunc();
+                    candidates.add(&self.identities.inside(block));
+                    self.asking.by_block.entry(block).or_default().push(id);
+                }
+                self.tested(selector, &candidates)
             }
         };
-        match self.anchor(selector) {
-            Anchor::Labels(hashes) => {
-                for hash in hashes {
-                    self.identities
-                        .carrying(hash)
-                        .iter()
-                        .copied()
-                        .for_each(&mut test);
-                    self.asking.by_label.entry(hash).or_default().push(id);
-                }
-            }
-            Anchor::Block(block) => {
-                let last = IpNet::from(block.broadcast());
-                let inside = self.identities.by_block.range(block..=last);
-                inside
-                    .flat_map(|(_, slots)| slots)
-                    .copied()
-                    .for_each(&mut test);
-                self.asking.by_block.entry(block).or_default().push(id);
-            }
-            Anchor::Anything => {
-                let slots = u32::try_from(self.identities.slots.len()).unwrap_or(u32::MAX);
-                (0..slots).for_each(&mut test);
-                self.asking.anything.push(id);
-            }
-        }
         self.selectors.push(Some(Cached {
             selector: selector.clone(),
             picked,
@@ -260,10 +159,85 @@ impl SelectorCache {
         id
     }
 
+    /// Registers a label selector under its rarest term, so that few identities have to ask it.
+    fn intern_labels(&mut self, labels: &Selector, id: SelectorId) -> Bits {
+        let positive = labels
+            .requirements()
+            .iter()
+            .filter(|term| asks_for_a_label(term));
+        let usable = positive.filter(|term| term.key.source() != source::CIDR);
+        match usable.min_by_key(|term| commonness(term)) {
+            None => self.asking.anything.push(id),
+            Some(term) => {
+                for hash in self.anchors(term) {
+                    self.asking.by_label.entry(hash).or_default().push(id);
+                }
+            }
+        }
+        if labels.mentions_source(source::CIDR) {
+            let all = self.identities.picked(&Selector::everything());
+            return self.tested(&PeerSelector::Labels(labels.clone()), &all);
+        }
+        self.identities.picked(labels)
+    }
+
+    fn intern_entity(&mut self, entity: Entity, id: SelectorId) -> Bits {
+        let mut picked = Bits::default();
+        let mut hashes = Vec::new();
+        let hasher = self.identities.hasher();
+        for name in entity_labels(entity) {
+            picked.add(&self.identities.with_key(source::RESERVED, name));
+            hashes.push(hasher.key(source::RESERVED, name));
+        }
+        match entity {
+            Entity::Cluster => {
+                let own = &self.options.cluster_name;
+                picked.add(&self.identities.with_pair(source::K8S, key::CLUSTER, own));
+                hashes.push(hasher.pair(source::K8S, key::CLUSTER, own));
+            }
+            Entity::ClusterMesh => {
+                picked.add(&self.identities.with_key(source::ANY, key::CLUSTER));
+                hashes.push(hasher.key(source::ANY, key::CLUSTER));
+            }
+            _ => {}
+        }
+        for hash in hashes {
+            self.asking.by_label.entry(hash).or_default().push(id);
+        }
+        picked
+    }
+
+    fn tested(&self, selector: &PeerSelector, candidates: &Bits) -> Bits {
+        let mut picked = Bits::default();
+        for slot in candidates.iter() {
+            let found = self.identities.at(slot);
+            if found.is_some_and(|(_, labels)| selector.picks(labels, &self.options)) {
+                picked.insert(slot);
+            }
+        }
+        picked
+    }
+
+    /// The hashes of the labels of which one must be there for a term to hold.
+    fn anchors(&self, term: &Requirement) -> Vec<LabelHash> {
+        let hasher = self.identities.hasher();
+        let (source, key) = (term.key.source(), term.key.key());
+        match &term.operator {
+            Operator::Equals(value) => vec![hasher.pair(source, key, value)],
+            Operator::In(values) => values
+                .iter()
+                .map(|value| hasher.pair(source, key, value))
+                .collect(),
+            Operator::Exists | Operator::NotIn(_) | Operator::DoesNotExist => {
+                vec![hasher.key(source, key)]
+            }
+        }
+    }
+
     /// Forgets the selectors that are not to be kept.
-    pub(crate) fn retain(&mut self, keep: impl Fn(&PeerSelector) -> bool) {
+    pub(crate) fn retain(&mut self, keep: &HashSet<&PeerSelector>) {
         self.by_selector.retain(|selector, id| {
-            let kept = keep(selector);
+            let kept = keep.contains(selector);
             if !kept && let Some(place) = self.selectors.get_mut(id.0 as usize) {
                 *place = None;
             }
@@ -280,70 +254,21 @@ impl SelectorCache {
         });
         self.asking.anything.retain(alive);
     }
+}
 
-    fn anchor(&self, selector: &PeerSelector) -> Anchor {
-        match selector {
-            PeerSelector::Labels(labels) => {
-                let anchors = labels
-                    .requirements()
-                    .iter()
-                    .filter_map(|term| self.term_anchor(term));
-                let rarest = anchors.min_by_key(|hashes| self.population(hashes));
-                rarest.map_or(Anchor::Anything, Anchor::Labels)
-            }
-            PeerSelector::Cidr(cidr) if cidr.block.prefix_len() > 0 => {
-                Anchor::Block(cidr.block.trunc())
-            }
-            PeerSelector::Cidr(_) => Anchor::Labels(self.names(entity_labels(Entity::World))),
-            PeerSelector::Entity(Entity::None) => Anchor::Labels(Vec::new()),
-            PeerSelector::Entity(entity) => {
-                let mut hashes = self.names(entity_labels(*entity));
-                if matches!(entity, Entity::Cluster | Entity::ClusterMesh) {
-                    hashes.extend(self.names(&["aggregate-cluster", "aggregate-cluster-mesh"]));
-                    hashes.push(match entity {
-                        Entity::Cluster => self
-                            .identities
-                            .hash_pair(key::CLUSTER, &self.options.cluster_name),
-                        _ => self.identities.hash_key(key::CLUSTER),
-                    });
-                }
-                Anchor::Labels(hashes)
-            }
-        }
-    }
-
-    fn names(&self, names: &[&str]) -> Vec<u64> {
-        names
-            .iter()
-            .map(|name| self.identities.hash_key(name))
-            .collect()
-    }
-
-    fn population(&self, hashes: &[u64]) -> usize {
-        hashes
-            .iter()
-            .map(|hash| self.identities.carrying(*hash).len())
-            .sum()
-    }
-
-    /// What a label must have for a term to hold; nothing if the term can hold without a label.
-    fn term_anchor(&self, term: &Requirement) -> Option<Vec<u64>> {
-        if term.key.source() == source::CIDR {
-            return None;
-        }
-        let key = term.key.key();
-        match &term.operator {
-            Operator::Equals(value) => Some(vec![self.identities.hash_pair(key, value)]),
-            Operator::In(values) => Some(
-                values
-                    .iter()
-                    .map(|value| self.identities.hash_pair(key, value))
-                    .collect(),
-            ),
-            Operator::Exists => Some(vec![self.identities.hash_key(key)]),
-            Operator::NotIn(_) | Operator::DoesNotExist => None,
-        }
-    }
+/// How many identities a term is likely to leave: labels of workloads are rarer than their place.
+fn commonness(term: &Requirement) -> u8 {
+    let place = match term.key.key() {
+        key::CLUSTER => 2,
+        key::NAMESPACE => 1,
+        _ => 0,
+    };
+    let operator = match term.operator {
+        Operator::Equals(_) => 0,
+        Operator::In(_) => 1,
+        _ => 4,
+    };
+    2 * place + operator
 }
 
 /// A block and every block around it.

@@ -7,6 +7,7 @@ use porin_identity::{IdentityId, Snapshot};
 use sha2::{Digest, Sha256};
 
 use crate::compile::{Compiled, closed, compile};
+use crate::digest::meaning;
 use crate::endpoint::EndpointPolicy;
 use crate::explain::Explanation;
 use crate::parse::{ParseError, Refused, parse_documents};
@@ -347,8 +348,11 @@ impl PolicySet {
         let mut hash = Sha256::new();
         hash.update(format!("{:?}\n", self.options));
         for compiled in self.compiled() {
-            hash.update(format!("{}\n", compiled.name));
-            hash.update(compiled.digest);
+            let document = self
+                .documents
+                .get(&compiled.name)
+                .map(|held| &*held.document);
+            hash.update(compiled.digest.get_or_init(|| meaning(compiled, document)));
         }
         SetHash(hash.finalize().into())
     }

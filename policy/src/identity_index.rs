@@ -1,0 +1,223 @@
+//! The identities by slot, and by each label they carry.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
+
+use ipnet::IpNet;
+use porin_identity::{IdentityId, Label, Labels, Operator, Requirement, Selector, source};
+
+use crate::bits::Bits;
+use crate::map_state::IdentityHash;
+
+/// What a label or a part of it is found by: 128 bits under a secret of this process.
+pub(crate) type LabelHash = u128;
+
+/// Hashes labels and the labels that selectors ask for.
+#[derive(Debug, Default)]
+pub(crate) struct LabelHasher([RandomState; 2]);
+
+impl LabelHasher {
+    pub(crate) fn key(&self, source: &str, key: &str) -> LabelHash {
+        self.hash((source, key, None::<&str>))
+    }
+
+    pub(crate) fn pair(&self, source: &str, key: &str, value: &str) -> LabelHash {
+        self.hash((source, key, Some(value)))
+    }
+
+    fn hash(&self, parts: (&str, &str, Option<&str>)) -> LabelHash {
+        let [high, low] = &self.0;
+        (u128::from(high.hash_one(parts)) << 64) | u128::from(low.hash_one(parts))
+    }
+}
+
+/// Identities in slots: small numbers that are used again.
+#[derive(Debug, Default)]
+pub(crate) struct IdentityIndex {
+    hasher: LabelHasher,
+    slots: Vec<Option<(IdentityId, Labels)>>,
+    free: Vec<u32>,
+    by_id: HashMap<IdentityId, u32, IdentityHash>,
+    all: Bits,
+    carrying: HashMap<LabelHash, Bits, IdentityHash>,
+    blocks: BTreeMap<IpNet, Bits>,
+    /// The sources that labels have had so far.
+    sources: Vec<Box<str>>,
+    /// Who carries one key in several sources: there it counts which label comes first.
+    ambiguous: Bits,
+}
+
+impl IdentityIndex {
+    pub(crate) fn hasher(&self) -> &LabelHasher {
+        &self.hasher
+    }
+
+    pub(crate) fn add(&mut self, id: IdentityId, labels: &Labels) -> u32 {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        });
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            *place = Some((id, labels.clone()));
+        }
+        self.by_id.insert(id, slot);
+        self.all.insert(slot);
+        for label in labels {
+            if !self
+                .sources
+                .iter()
+                .any(|source| **source == *label.source())
+            {
+                self.sources.push(label.source().into());
+            }
+            for hash in self.hashes(label) {
+                self.carrying.entry(hash).or_default().insert(slot);
+            }
+        }
+        for block in labels.blocks() {
+            self.blocks.entry(block).or_default().insert(slot);
+        }
+        if is_ambiguous(labels) {
+            self.ambiguous.insert(slot);
+        }
+        slot
+    }
+
+    pub(crate) fn remove(&mut self, id: IdentityId) -> Option<u32> {
+        let slot = self.by_id.remove(&id)?;
+        let (_, labels) = self.slots.get_mut(slot as usize)?.take()?;
+        let hashes: Vec<_> = labels.iter().flat_map(|label| self.hashes(label)).collect();
+        for hash in hashes {
+            if let Some(slots) = self.carrying.get_mut(&hash) {
+                slots.remove(slot);
+                if slots.is_empty() {
+                    self.carrying.remove(&hash);
+                }
+            }
+        }
+        for block in labels.blocks() {
+            if let Some(slots) = self.blocks.get_mut(&block) {
+                slots.remove(slot);
+                if slots.is_empty() {
+                    self.blocks.remove(&block);
+                }
+            }
+        }
+        self.all.remove(slot);
+        self.ambiguous.remove(slot);
+        self.free.push(slot);
+        Some(slot)
+    }
+
+    pub(crate) fn at(&self, slot: u32) -> Option<(IdentityId, &Labels)> {
+        let (id, labels) = self.slots.get(slot as usize)?.as_ref()?;
+        Some((*id, labels))
+    }
+
+    pub(crate) fn slot(&self, id: IdentityId) -> Option<u32> {
+        self.by_id.get(&id).copied()
+    }
+
+    fn hashes(&self, label: &Label) -> [LabelHash; 2] {
+        let (source, key) = (label.source(), label.key());
+        [
+            self.hasher.key(source, key),
+            self.hasher.pair(source, key, label.value()),
+        ]
+    }
+
+    /// Who carries a key.
+    pub(crate) fn with_key(&self, source: &str, key: &str) -> Bits {
+        self.union(source, |source| self.hasher.key(source, key))
+    }
+
+    /// Who carries a key with a value.
+    pub(crate) fn with_pair(&self, source: &str, key: &str, value: &str) -> Bits {
+        self.union(source, |source| self.hasher.pair(source, key, value))
+    }
+
+    fn union(&self, source: &str, hash: impl Fn(&str) -> LabelHash) -> Bits {
+        let mut union = Bits::default();
+        let any = [source];
+        let all = self.sources.iter().map(|source| &**source);
+        let mut add = |source: &str| {
+            if let Some(slots) = self.carrying.get(&hash(source)) {
+                union.add(slots);
+            }
+        };
+        match source {
+            source::ANY => all.for_each(&mut add),
+            _ => any.into_iter().for_each(&mut add),
+        }
+        union
+    }
+
+    /// Whose block lies in another block.
+    pub(crate) fn inside(&self, block: IpNet) -> Bits {
+        let mut inside = Bits::default();
+        let last = IpNet::from(block.broadcast());
+        for (_, slots) in self.blocks.range(block.trunc()..=last) {
+            inside.add(slots);
+        }
+        inside
+    }
+
+    /// Whom a label selector picks.
+    pub(crate) fn picked(&self, selector: &Selector) -> Bits {
+        let mut picked: Option<Bits> = None;
+        let (wanted, unwanted): (Vec<_>, Vec<_>) = selector
+            .requirements()
+            .iter()
+            .partition(|term| asks_for_a_label(term));
+        for (term, wants) in wanted
+            .iter()
+            .map(|t| (t, true))
+            .chain(unwanted.iter().map(|t| (t, false)))
+        {
+            let carrying = self.meeting(term);
+            match &mut picked {
+                Some(picked) => picked.keep(&carrying, wants),
+                None if wants => picked = Some(carrying),
+                None => picked.insert(self.all.clone()).keep(&carrying, false),
+            }
+        }
+        let mut picked = picked.unwrap_or_else(|| self.all.clone());
+        for slot in self.ambiguous.iter() {
+            match self.at(slot) {
+                Some((_, labels)) if selector.matches(labels) => picked.insert(slot),
+                _ => picked.remove(slot),
+            }
+        }
+        picked
+    }
+
+    /// Who carries a label that a term asks for, or asks to be absent.
+    fn meeting(&self, term: &Requirement) -> Bits {
+        let (source, key) = (term.key.source(), term.key.key());
+        let mut meeting = Bits::default();
+        match &term.operator {
+            Operator::Equals(value) => meeting.add(&self.with_pair(source, key, value)),
+            Operator::In(values) | Operator::NotIn(values) => {
+                for value in values {
+                    meeting.add(&self.with_pair(source, key, value));
+                }
+            }
+            Operator::Exists | Operator::DoesNotExist => meeting.add(&self.with_key(source, key)),
+        }
+        meeting
+    }
+}
+
+/// Whether a term can only hold for who carries a label.
+pub(crate) fn asks_for_a_label(term: &Requirement) -> bool {
+    match term.operator {
+        Operator::Equals(_) | Operator::In(_) | Operator::Exists => true,
+        Operator::NotIn(_) | Operator::DoesNotExist => false,
+    }
+}
+
+fn is_ambiguous(labels: &Labels) -> bool {
+    let mut keys: Vec<&str> = labels.iter().map(Label::key).collect();
+    keys.sort_unstable();
+    keys.windows(2).any(|pair| pair.first() == pair.last())
+}
