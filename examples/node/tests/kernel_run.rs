@@ -367,14 +367,18 @@ fn broken_policy() -> Outcome {
         );
         node.stop(Signal::SIGTERM)?;
         let flows = world.flows();
-        let denied = flows
-            .lines()
-            .find(|line| line.contains("DROPPED"))
-            .ok_or("no denial was told")?;
-        assert!(
-            denied.contains("\"server\"") && denied.contains("POLICY_DENIED"),
-            "{denied}"
-        );
+        let denial =
+            |line: &&str| line.contains("DROPPED") && line.contains("\"destination_port\":9090");
+        let denied = flows.lines().find(denial).ok_or("no denial was told")?;
+        for part in [
+            "POLICY_DENIED",
+            "ingress_denied_by",
+            "\"name\":\"server\"",
+            "client-0",
+            "server-0",
+        ] {
+            assert!(denied.contains(part), "{part} is not in {denied}");
+        }
         Ok(())
     })
 }
