@@ -14,7 +14,7 @@ use crate::event::Events;
 use crate::link::{Attachment, Target};
 use crate::object::{self, Table};
 use crate::pin::{PinDir, Pins};
-use crate::run::{Hook, ProgRun, TestPacket};
+use crate::run::{Hook, HookProgram, ProgRun, TestPacket};
 use crate::sys::{Map, MapShape, Program, TcxHook, TypedMap, bytes_of};
 use crate::tables::{
     AddressTable, Counters, DropCounter, EndpointTable, FlowDump, FlowTable, PolicyTables,
@@ -302,18 +302,13 @@ impl Datapath {
         crate::run::run(self.program_at(hook.tcx()), packet, repeat)
     }
 
-    /// Time of `repeat` runs of a program on a packet, as [`Floor`](crate::Floor) measures.
+    /// The program of a hook on its own: for other threads, and to measure.
     ///
     /// # Errors
     ///
-    /// As [`run`](Self::run).
-    pub fn time(
-        &self,
-        hook: Hook,
-        packet: &TestPacket<'_>,
-        repeat: u32,
-    ) -> Result<std::time::Duration, crate::sys::CallError> {
-        crate::floor::timed(self.program_at(hook.tcx()), packet, repeat)
+    /// If the process has no descriptor left.
+    pub fn program(&self, hook: Hook) -> Result<HookProgram, crate::sys::CallError> {
+        HookProgram::new(self.program_at(hook.tcx()))
     }
 
     /// The mark that packets of an endpoint bear on their way through the host; `None` if unknown.

@@ -71,5 +71,5 @@ pub use frame::Frame;
 pub use install::Installed;
 pub use link::AttachMode;
 pub use pin::Pins;
-pub use run::{Hook, ProgRun, TestPacket};
+pub use run::{Hook, HookProgram, ProgRun, TestPacket};
 pub use tables::{DropCounter, FlowDump};

@@ -1,8 +1,9 @@
 //! Packets given to a program by hand.
 
+use std::os::fd::AsFd;
 use std::time::Duration;
 
-use crate::sys::{CallError, Program, SkbContext, TcxHook, TestInput};
+use crate::sys::{CallError, Command, Program, SkbContext, TcxHook, TestInput};
 
 /// Which of the two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +47,40 @@ pub struct ProgRun {
 
 /// `TC_ACT_SHOT`; everything else that our programs answer lets a packet pass.
 const SHOT: i32 = 2;
+
+/// One of the programs of a datapath, to give packets to, also from other threads.
+#[derive(Debug)]
+pub struct HookProgram {
+    program: Program,
+}
+
+impl HookProgram {
+    pub(crate) fn new(program: &Program) -> Result<Self, CallError> {
+        let fd = program
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|source| CallError::new(Command::ProgramTestRun, source))?;
+        Program::from_fd(fd).map(|program| Self { program })
+    }
+
+    /// As [`Datapath::run`](crate::Datapath::run).
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    pub fn run(&self, packet: &TestPacket<'_>, repeat: u32) -> Result<ProgRun, CallError> {
+        run(&self.program, packet, repeat)
+    }
+
+    /// Processor time of `repeat` runs, as [`Floor`](crate::Floor) measures.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    pub fn time(&self, packet: &TestPacket<'_>, repeat: u32) -> Result<Duration, CallError> {
+        crate::floor::timed(&self.program, packet, repeat)
+    }
+}
 
 pub(crate) fn run(
     program: &Program,

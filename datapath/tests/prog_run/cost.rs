@@ -15,6 +15,8 @@ const ROUNDS: usize = 9;
 pub(crate) fn established(loader: Loader) -> Outcome {
     open(loader, |node| {
         let floor = Floor::load()?;
+        let from = node.datapath.program(Hook::FromEndpoint)?;
+        let to = node.datapath.program(Hook::ToEndpoint)?;
         for (name, one, other) in [("ipv4", v4(A), v4(B)), ("ipv6", v6(A), v6(B))] {
             let frame = Frame::tcp(at(one, 4000), at(other, 80), TcpFlags::ACK);
             let crossed = node.cross(A, &frame);
@@ -31,21 +33,15 @@ pub(crate) fn established(loader: Loader) -> Outcome {
                 rounds.push([
                     per_run(floor.empty(&packet(a, 0), REPEAT)?),
                     per_run(floor.lookup(&packet(a, 0), REPEAT)?),
-                    per_run(
-                        node.datapath
-                            .time(Hook::FromEndpoint, &packet(a, 0), REPEAT)?,
-                    ),
-                    per_run(
-                        node.datapath
-                            .time(Hook::ToEndpoint, &packet(b, mark), REPEAT)?,
-                    ),
+                    per_run(from.time(&packet(a, 0), REPEAT)?),
+                    per_run(to.time(&packet(b, mark), REPEAT)?),
                 ]);
             }
-            let [empty, lookup, from, to] = medians(rounds);
+            let [empty, lookup, leave, arrive] = medians(rounds);
             let unit = lookup - empty;
-            let units = (from + to - 2.0 * empty) / unit;
+            let units = (leave + arrive - 2.0 * empty) / unit;
             eprintln!(
-                "{name}: empty {empty:.1} ns, lookup unit {unit:.1} ns, from {from:.1} ns, to {to:.1} ns: {units:.1} units"
+                "{name}: empty {empty:.1} ns, lookup unit {unit:.1} ns, from {leave:.1} ns, to {arrive:.1} ns: {units:.1} units"
             );
             // Far above what is measured: this guards against a lookup too many, not against noise.
             assert!(units < 25.0, "{units:.1} units");

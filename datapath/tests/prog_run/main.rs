@@ -1,7 +1,16 @@
 //! Packets by hand through the real programs (`BPF_PROG_TEST_RUN`), with every loader.
 
+mod adoption;
+#[path = "../common/mod.rs"]
+mod common;
 mod cost;
+mod differential;
+mod flows;
+mod gate;
+mod icmp;
 mod node;
+mod odd;
+mod tables;
 
 use std::process::ExitCode;
 
@@ -10,7 +19,61 @@ use porin_testbed::suite::{Outcome, Test, run};
 
 type Body = fn(Loader) -> Outcome;
 
-const TESTS: &[(&str, Body)] = &[("established_cost", cost::established)];
+const TESTS: &[(&str, Body)] = &[
+    ("not_ready", gate::not_ready),
+    ("forged_source", gate::forged_source),
+    ("mark_is_overwritten", gate::mark_is_overwritten),
+    ("strange_specs_are_refused", gate::strange_specs_are_refused),
+    ("lease_ends", gate::lease_ends),
+    (
+        "answers_pass_and_openings_do_not",
+        flows::answers_pass_and_openings_do_not,
+    ),
+    (
+        "a_change_stops_and_frees_a_running_flow",
+        flows::a_change_stops_and_frees_a_running_flow,
+    ),
+    (
+        "an_equal_verdict_is_no_news",
+        flows::an_equal_verdict_is_no_news,
+    ),
+    ("a_relabel_takes_hold", flows::a_relabel_takes_hold),
+    (
+        "a_successor_inherits_nothing",
+        flows::a_successor_inherits_nothing,
+    ),
+    (
+        "an_address_that_changes_hands",
+        flows::an_address_that_changes_hands,
+    ),
+    ("a_flow_ends", flows::a_flow_ends),
+    (
+        "a_lost_entry_is_judged_again",
+        flows::a_lost_entry_is_judged_again,
+    ),
+    ("odd_headers", odd::headers),
+    ("unknown_protocols", odd::unknown_protocols),
+    ("fragments", odd::fragments),
+    ("echoes", icmp::echoes),
+    ("icmp_errors", icmp::errors),
+    ("address_resolution", icmp::address_resolution),
+    ("neighbour_discovery", icmp::neighbour_discovery),
+    (
+        "equal_policies_share_a_table",
+        tables::equal_policies_share_a_table,
+    ),
+    (
+        "a_full_table_refuses_and_keeps",
+        tables::a_full_table_refuses_and_keeps,
+    ),
+    ("slots_are_used_again", tables::slots_are_used_again),
+    ("a_swap_is_atomic", tables::a_swap_is_atomic),
+    ("losses_are_counted", tables::losses_are_counted),
+    ("adoption", adoption::a_restart_has_no_gap),
+    ("adoption_refuses", adoption::another_version_is_refused),
+    ("differential", differential::kernel_and_map_state_agree),
+    ("established_cost", cost::established),
+];
 
 fn main() -> ExitCode {
     let loaders = Loader::available().iter();

@@ -1,0 +1,148 @@
+//! What a process leaves pinned goes on without it, and the next one takes it over.
+
+use std::path::Path;
+
+use porin_datapath::sys::{Map, UpdateMode};
+use porin_datapath::{Config, Datapath, Frame, LoadError, Loader, PinError, Pins};
+use porin_flow::{DropReason, TcpFlags};
+use porin_identity::IdentityId;
+use porin_policy::{Direction, EntryAction, MapState};
+use porin_testbed::Namespace;
+use porin_testbed::suite::{Failed, Outcome};
+
+use crate::common::with_bpffs;
+use crate::node::{A, B, ID_B, Node, at, entry, everything, limits, tcp_port, v4};
+
+fn config(loader: Loader, root: &Path) -> Config {
+    Config {
+        loader,
+        limits: limits(),
+        pins: Pins::Dir(root.join("node")),
+        ..Config::default()
+    }
+}
+
+/// A node with A (port 80 of B only) and B (open), on the datapath that `start` gives.
+fn node(mut datapath: Datapath, devices: [u32; 2]) -> Result<Node, Failed> {
+    let events = datapath.events().ok_or("the events are there once")?;
+    Ok(Node {
+        datapath,
+        events,
+        devices,
+    })
+}
+
+fn fill(node: &mut Node) -> Outcome {
+    let web = entry(
+        Direction::Egress,
+        ID_B,
+        tcp_port(80),
+        EntryAction::Allow,
+        20,
+    );
+    let policy: MapState = [web].into_iter().collect();
+    for id in [A, B] {
+        node.add(id)?;
+    }
+    node.datapath
+        .install(&[(A, &policy), (B, &everything(16))])?;
+    for id in [A, B] {
+        node.datapath.set_ready(id)?;
+    }
+    node.datapath
+        .upsert_prefix("192.0.2.0/24".parse()?, IdentityId::new(300))?;
+    node.datapath
+        .upsert_prefix("192.0.2.9/32".parse()?, IdentityId::new(301))?;
+    Ok(())
+}
+
+pub(crate) fn a_restart_has_no_gap(loader: Loader) -> Outcome {
+    Namespace::new()?.run(|| with_bpffs(|root| restart(loader, root)))?
+}
+
+fn restart(loader: Loader, root: &Path) -> Outcome {
+    let (namespace, peer) = (Namespace::current()?, Namespace::new()?);
+    let devices = [
+        namespace.veth("a", &peer, "a")?.index,
+        namespace.veth("b", &peer, "b")?.index,
+    ];
+    let config = config(loader, root);
+    let mut first = node(Datapath::open(&config)?, devices)?;
+    fill(&mut first)?;
+    let forth = Frame::tcp(at(v4(A), 4000), at(v4(B), 80), TcpFlags::ACK);
+    let other = Frame::tcp(at(v4(A), 4000), at(v4(B), 81), TcpFlags::ACK);
+    assert_eq!(first.cross(A, &forth).reason(), None);
+    let endpoints = first.datapath.endpoints();
+    let prefixes: Vec<_> = first.datapath.prefixes().collect();
+    let policy = first.datapath.policy(A)?;
+    let in_use = Datapath::open(&config);
+    assert!(
+        matches!(in_use, Err(LoadError::Pin(PinError::InUse(_)))),
+        "{in_use:?}"
+    );
+    first.datapath.keep();
+
+    let mut second = node(Datapath::open(&config)?, devices)?;
+    assert_eq!(second.datapath.endpoints(), endpoints);
+    assert_eq!(second.datapath.prefixes().collect::<Vec<_>>(), prefixes);
+    assert_eq!(second.datapath.policy(A)?, policy);
+    let running = second.cross(A, &forth);
+    assert_eq!(
+        (running.reason(), running.seen.len()),
+        (None, 0),
+        "the flow goes on"
+    );
+    assert_eq!(
+        second.cross(A, &other).reason(),
+        Some(DropReason::POLICY_DENIED)
+    );
+    // Epochs go on where they were.
+    second.datapath.install(&[(A, &everything(17))])?;
+    let newest = second.datapath.endpoints();
+    assert!(newest[0].epoch > endpoints[0].epoch.max(endpoints[1].epoch));
+    assert_eq!(second.cross(A, &other).reason(), None);
+    second.datapath.keep();
+
+    // A device that went away takes its endpoint with it.
+    namespace.delete("b")?;
+    let third = Datapath::open(&config)?;
+    let left: Vec<_> = third.endpoints().iter().map(|dump| dump.spec.id).collect();
+    assert_eq!(left, [A]);
+    third.close()?;
+    let fresh = Datapath::open(&config)?;
+    assert_eq!(fresh.endpoints(), []);
+    fresh.close()?;
+    Ok(())
+}
+
+pub(crate) fn another_version_is_refused(loader: Loader) -> Outcome {
+    with_bpffs(|root| {
+        let config = config(loader, root);
+        Datapath::open(&config)?.keep();
+        let occupied = Datapath::load(&config);
+        assert!(
+            matches!(occupied, Err(LoadError::Pin(PinError::Occupied(_)))),
+            "{occupied:?}"
+        );
+
+        let mut other = config.clone();
+        other.limits.flows *= 2;
+        let shape = Datapath::open(&other);
+        assert!(
+            matches!(shape, Err(LoadError::Pin(PinError::Incompatible { .. }))),
+            "{shape:?}"
+        );
+
+        let stamp = Map::from_pin(&root.join("node/maps/abi"))?;
+        stamp.update(&[0; 4], &[9, 0, 0, 0, 0, 0, 0, 0], UpdateMode::Any)?;
+        let version = Datapath::open(&config);
+        assert!(
+            matches!(
+                version,
+                Err(LoadError::Pin(PinError::Version { found: 9, .. }))
+            ),
+            "{version:?}"
+        );
+        Ok(())
+    })
+}

@@ -1,0 +1,172 @@
+//! Nothing passes before identity and policy are in place, nor in anybody else's name.
+
+use porin_datapath::{ApplyError, AttachError, EndpointSpec, Frame, Hook, Loader};
+use porin_flow::{DropReason, TcpFlags};
+use porin_identity::IdentityId;
+use porin_testbed::suite::Outcome;
+
+use crate::node::{A, B, ID_A, ID_B, at, bare, everything, limits, open, v4, v6};
+
+pub(crate) fn not_ready(loader: Loader) -> Outcome {
+    bare(loader, limits(), |node| {
+        let frame = Frame::tcp(at(v4(A), 4000), at(v4(B), 80), TcpFlags::SYN);
+        assert_eq!(
+            node.leave(A, &frame).reason(),
+            Some(DropReason::UNKNOWN_ENDPOINT)
+        );
+
+        node.add(A)?;
+        let arp = Frame::ethernet(0x0806, &[0; 28]);
+        for frame in [&frame, &arp] {
+            assert_eq!(node.leave(A, frame).reason(), Some(DropReason::NOT_READY));
+            assert_eq!(
+                node.arrive(A, frame, 0).reason(),
+                Some(DropReason::NOT_READY)
+            );
+        }
+        assert!(matches!(node.datapath.set_ready(A), Err(ApplyError::NoPolicy(id)) if id == A));
+
+        node.datapath.install(&[(A, &everything(16))])?;
+        assert_eq!(node.leave(A, &frame).reason(), Some(DropReason::NOT_READY));
+        node.datapath.set_ready(A)?;
+        assert_eq!(node.leave(A, &frame).reason(), None);
+
+        let drops = node.datapath.counters()?;
+        let dropped = |reason| {
+            drops
+                .iter()
+                .filter(|n| n.reason == reason)
+                .map(|n| n.packets)
+                .sum()
+        };
+        let not_ready: u64 = dropped(DropReason::NOT_READY);
+        assert_eq!(not_ready, 5, "{drops:?}");
+        Ok(())
+    })
+}
+
+pub(crate) fn forged_source(loader: Loader) -> Outcome {
+    open(loader, |node| {
+        let world = "192.0.2.7".parse()?;
+        for (own, other) in [(v4(A), v4(B)), (v6(A), v6(B))] {
+            let target = at("198.51.100.1".parse()?, 80);
+            let target = if own.is_ipv6() {
+                at("2001:db8::1".parse()?, 80)
+            } else {
+                target
+            };
+            let forged = Frame::udp(at(other, 53), target);
+            assert_eq!(
+                node.leave(A, &forged).reason(),
+                Some(DropReason::INVALID_SOURCE_IP)
+            );
+            let own = Frame::udp(at(own, 53), target);
+            assert_eq!(node.leave(A, &own).reason(), None);
+        }
+        // An endpoint's address that did not leave the endpoint's device.
+        let frame = Frame::udp(at(v4(A), 53), at(v4(B), 53));
+        assert_eq!(
+            node.arrive(B, &frame, 0).reason(),
+            Some(DropReason::INVALID_SOURCE_IP)
+        );
+        let mark = node.datapath.mark(A).ok_or("known")?;
+        assert_eq!(node.arrive(B, &frame, mark).reason(), None);
+        // Also when the flow is established already.
+        assert_eq!(
+            node.arrive(B, &frame, 0).reason(),
+            Some(DropReason::INVALID_SOURCE_IP)
+        );
+        // In the name of the wrong endpoint.
+        let stolen = node.datapath.mark(B).ok_or("known")?;
+        assert_eq!(
+            node.arrive(B, &frame, stolen).reason(),
+            Some(DropReason::INVALID_IDENTITY)
+        );
+        // For somebody else.
+        let frame = Frame::udp(at(world, 53), at(v4(A), 53));
+        assert_eq!(
+            node.arrive(B, &frame, 0).reason(),
+            Some(DropReason::UNKNOWN_L3_TARGET_ADDRESS)
+        );
+        Ok(())
+    })
+}
+
+pub(crate) fn mark_is_overwritten(loader: Loader) -> Outcome {
+    open(loader, |node| {
+        let frame = Frame::udp(at(v4(A), 53), at(v4(B), 53));
+        let forged = node.datapath.mark(B).ok_or("known")?;
+        let left = node.judge(Hook::FromEndpoint, A, frame.bytes(), forged);
+        assert_eq!(left.reason(), None);
+        assert_eq!(Some(left.mark), node.datapath.mark(A));
+        let seen = left.seen.first().ok_or("the verdict is told")?;
+        assert_eq!((seen.source, seen.destination), (ID_A, ID_B));
+        Ok(())
+    })
+}
+
+pub(crate) fn strange_specs_are_refused(loader: Loader) -> Outcome {
+    open(loader, |node| {
+        let before = node.datapath.endpoints();
+        let spec = node.spec(A);
+        let again = node.datapath.add_endpoint(spec.clone());
+        assert!(matches!(again, Err(AttachError::Duplicate(id)) if id == A));
+        node.datapath.remove_endpoint(B)?;
+        let other = EndpointSpec {
+            id: B,
+            ifindex: node.devices[1],
+            ..spec.clone()
+        };
+        let taken = node.datapath.add_endpoint(other.clone());
+        assert!(
+            matches!(taken, Err(AttachError::AddressTaken(_))),
+            "{taken:?}"
+        );
+        let wide = EndpointSpec {
+            identity: IdentityId::new(1 << 24),
+            ..node.spec(B)
+        };
+        let wide = node.datapath.add_endpoint(wide);
+        assert!(matches!(wide, Err(AttachError::Identity(_))), "{wide:?}");
+        let two = EndpointSpec {
+            addresses: vec![v4(B), "10.0.0.3".parse()?],
+            ..node.spec(B)
+        };
+        let two = node.datapath.add_endpoint(two);
+        assert!(matches!(two, Err(AttachError::Addresses)), "{two:?}");
+        let gone = EndpointSpec {
+            ifindex: 0x7fff_fff0,
+            ..node.spec(B)
+        };
+        let gone = node.datapath.add_endpoint(gone);
+        assert!(
+            matches!(gone, Err(AttachError::NoDevice { .. })),
+            "{gone:?}"
+        );
+        // What was begun was taken back: the address is free, and A is as it was.
+        let after = node.datapath.endpoints();
+        assert_eq!(after.first(), before.first());
+        assert_eq!(after.len(), 1);
+        node.add(B)?;
+        Ok(())
+    })
+}
+
+pub(crate) fn lease_ends(loader: Loader) -> Outcome {
+    open(loader, |node| {
+        let frame = Frame::udp(at(v4(A), 53), at(v4(B), 53));
+        let now = porin_datapath::sys::monotonic();
+        let nanos = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let hour = std::time::Duration::from_secs(3600);
+        node.datapath.set_lease(A, Some(nanos(now + hour)))?;
+        assert_eq!(node.leave(A, &frame).reason(), None);
+        node.datapath.set_lease(A, Some(1))?;
+        assert_eq!(
+            node.leave(A, &frame).reason(),
+            Some(DropReason::LEASE_EXPIRED)
+        );
+        node.datapath.set_lease(A, None)?;
+        assert_eq!(node.leave(A, &frame).reason(), None);
+        Ok(())
+    })
+}

@@ -1,0 +1,241 @@
+//! Tables: shared by content, swapped as a whole, full without harm.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use porin_datapath::{ApplyError, Frame, Hook, Limits, Loader, TestPacket};
+use porin_flow::{DropReason, TcpFlags};
+use porin_identity::IdentityId;
+use porin_policy::{Direction, EntryAction, MapState};
+use porin_testbed::suite::Outcome;
+
+use crate::node::{A, B, ID_B, at, bare, entry, everything, limits, nothing, open, tcp_port, v4};
+
+pub(crate) fn equal_policies_share_a_table(loader: Loader) -> Outcome {
+    open(loader, |node| {
+        let dump = node.datapath.endpoints();
+        let tables: Vec<_> = dump.iter().map(|endpoint| endpoint.table).collect();
+        assert_eq!(tables.len(), 2);
+        assert_eq!(tables.first(), tables.last());
+        assert_ne!(dump[0].epoch, dump[1].epoch, "epochs are never shared");
+
+        let same = node
+            .datapath
+            .install(&[(A, &everything(16)), (B, &everything(16))])?;
+        assert_eq!((same.changed, same.unchanged, same.built), (0, 2, 0));
+        let other = node.datapath.install(&[(A, &everything(17))])?;
+        assert_eq!((other.changed, other.built, other.tables), (1, 1, 2));
+        let entries: Vec<_> = everything(17).iter().collect();
+        assert_eq!(
+            node.datapath.policy(A)?,
+            entries,
+            "read back from the kernel"
+        );
+        Ok(())
+    })
+}
+
+pub(crate) fn a_full_table_refuses_and_keeps(loader: Loader) -> Outcome {
+    let small = Limits {
+        policies: 2,
+        policy_entries: 4,
+        addresses: 5,
+        prefixes: 1,
+        ..limits()
+    };
+    bare(loader, small, |node| {
+        for id in [A, B] {
+            node.add(id)?;
+        }
+        node.datapath
+            .install(&[(A, &everything(16)), (B, &everything(17))])?;
+        node.datapath.set_ready(A)?;
+        let before = node.datapath.endpoints();
+        let capacity =
+            |result: Result<_, ApplyError>| matches!(result, Err(ApplyError::Capacity { .. }));
+        let large: MapState = (0..5)
+            .map(|port| {
+                entry(
+                    Direction::Egress,
+                    ID_B,
+                    tcp_port(port),
+                    EntryAction::Deny,
+                    30,
+                )
+            })
+            .collect();
+        assert!(capacity(node.datapath.install(&[(A, &large)]).map(drop)));
+        // Old and new need room side by side.
+        assert!(capacity(
+            node.datapath.install(&[(A, &everything(18))]).map(drop)
+        ));
+        assert_eq!(node.datapath.endpoints(), before);
+        let frame = Frame::tcp(at(v4(A), 1), at(v4(B), 2), TcpFlags::SYN);
+        assert_eq!(
+            node.leave(A, &frame).reason(),
+            None,
+            "the old policy is in force"
+        );
+        // What exists already can be shared, and frees a table for the next.
+        node.datapath.install(&[(A, &everything(17))])?;
+        node.datapath.install(&[(A, &everything(18))])?;
+
+        let (one, two) = ("192.0.2.1/32".parse()?, "192.0.2.2/32".parse()?);
+        node.datapath.upsert_prefix(one, IdentityId::new(300))?;
+        assert!(capacity(
+            node.datapath.upsert_prefix(two, IdentityId::new(301))
+        ));
+        let (one, two) = ("10.1.0.0/16".parse()?, "10.2.0.0/16".parse()?);
+        let both = [
+            (one, Some(IdentityId::new(300))),
+            (two, Some(IdentityId::new(301))),
+        ];
+        assert!(capacity(node.datapath.apply_prefixes(&both)));
+        assert_eq!(
+            node.datapath.prefixes().count(),
+            1,
+            "nothing of a refused change"
+        );
+        Ok(())
+    })
+}
+
+pub(crate) fn slots_are_used_again(loader: Loader) -> Outcome {
+    let small = Limits {
+        policies: 3,
+        endpoints: 2,
+        ..limits()
+    };
+    bare(loader, small, |node| {
+        for round in 0..20 {
+            node.add(A)?;
+            node.datapath.install(&[(A, &everything(100 + round))])?;
+            node.datapath.install(&[(A, &nothing())])?;
+            node.datapath.set_ready(A)?;
+            let frame = Frame::tcp(at(v4(A), 1), at(v4(B), 2), TcpFlags::SYN);
+            assert_eq!(
+                node.leave(A, &frame).reason(),
+                Some(DropReason::POLICY_DENIED)
+            );
+            node.datapath.remove_endpoint(A)?;
+        }
+        Ok(())
+    })
+}
+
+/// While policies change, every packet is judged by one of them as a whole:
+/// two ports, of which exactly one is open, and the rule that says so.
+pub(crate) fn a_swap_is_atomic(loader: Loader) -> Outcome {
+    open(loader, |node| {
+        let policy = |round: u32| -> MapState {
+            let (open, shut) = if round.is_multiple_of(2) {
+                (80, 81)
+            } else {
+                (81, 80)
+            };
+            let allow = entry(
+                Direction::Egress,
+                ID_B,
+                tcp_port(open),
+                EntryAction::Allow,
+                round,
+            );
+            let deny = entry(
+                Direction::Egress,
+                ID_B,
+                tcp_port(shut),
+                EntryAction::Deny,
+                round,
+            );
+            [allow, deny].into_iter().collect()
+        };
+        let first = 1000;
+        node.datapath.install(&[(A, &policy(first))])?;
+        let packets =
+            [80, 81].map(|port| Frame::tcp(at(v4(A), 4000), at(v4(B), port), TcpFlags::ACK));
+        let program = node.datapath.program(Hook::FromEndpoint)?;
+        let ifindex = node.devices[0];
+        let stop = AtomicBool::new(false);
+        let datapath = &mut node.datapath;
+        let verdicts = std::thread::scope(|scope| -> Result<_, porin_testbed::suite::Failed> {
+            let (stop, packets) = (&stop, &packets);
+            // A thread is born into the namespace of its parent.
+            let sender = scope.spawn(move || {
+                let mut passed = 0_u64;
+                while !stop.load(Ordering::Relaxed) {
+                    for frame in packets {
+                        let packet = TestPacket {
+                            bytes: frame.bytes(),
+                            ifindex,
+                            mark: 0,
+                        };
+                        let run = program.run(&packet, 1).expect("the program runs");
+                        passed += u64::from(run.passed);
+                    }
+                }
+                passed
+            });
+            for round in 1..=40 {
+                datapath.install(&[(A, &policy(first + round))])?;
+            }
+            stop.store(true, Ordering::Relaxed);
+            Ok(sender.join().map_err(|_| "the sender ran to its end")?)
+        })?;
+        assert!(verdicts > 0);
+        let mut epochs: BTreeMap<u32, u32> = BTreeMap::new();
+        let mut seen = 0;
+        node.events.drain(|told| {
+            seen += 1;
+            let cookie = told.cookie.get();
+            assert_eq!(
+                *epochs.entry(told.epoch).or_insert(cookie),
+                cookie,
+                "one policy an epoch"
+            );
+            let open = if cookie.is_multiple_of(2) { 80 } else { 81 };
+            let forward = told.outcome == porin_flow::Outcome::Forward;
+            assert_eq!(forward, told.tuple.destination_port == open, "{told:?}");
+        });
+        assert!(
+            seen > 0 && epochs.len() > 5,
+            "{seen} events of {} epochs",
+            epochs.len()
+        );
+        Ok(())
+    })
+}
+
+pub(crate) fn losses_are_counted(loader: Loader) -> Outcome {
+    let small = Limits {
+        ring_bytes: 4096,
+        ..limits()
+    };
+    bare(loader, small, |node| {
+        node.add(A)?;
+        let frame = Frame::tcp(at(v4(A), 1), at(v4(B), 2), TcpFlags::SYN);
+        let packet = TestPacket {
+            bytes: frame.bytes(),
+            ifindex: node.devices[0],
+            mark: 0,
+        };
+        let sent = 500;
+        node.datapath.run(Hook::FromEndpoint, &packet, sent)?;
+        let delivered = node.events.drain(|_| {});
+        let lost = node.events.lost()?;
+        assert!(lost.drops > 0 && delivered > 0);
+        assert_eq!(delivered as u64 + lost.drops, u64::from(sent));
+        assert_eq!(lost.total(), lost.drops);
+        let dropped: u64 = node
+            .datapath
+            .counters()?
+            .iter()
+            .map(|counter| counter.packets)
+            .sum();
+        assert_eq!(
+            dropped,
+            u64::from(sent),
+            "drops are counted without their events"
+        );
+        Ok(())
+    })
+}
