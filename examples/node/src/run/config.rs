@@ -295,7 +295,11 @@ fn endpoint(base: &Path, cluster: &str, table: &EndpointTable) -> Result<Endpoin
 fn host_name() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
-    if name.is_empty() { "node".to_owned() } else { name.to_owned() }
+    if name.is_empty() {
+        "node".to_owned()
+    } else {
+        name.to_owned()
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,374 @@
+//! The closed loop on real packets: what changes takes hold of connections that run, and what is
+//! wrong changes nothing.
+
+#![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use porin::datapath::Limits;
+use porin::enforcer::{Builder, EndpointSpec, Enforcer, PolicyError};
+use porin::flow::{DropReason, EndpointId, Flow};
+use porin::identity::Labels;
+use porin_testbed::Namespace;
+use porin_testbed::suite::{Failed, Outcome, Test, run};
+
+const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 78, 1, 2);
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 78, 2, 2);
+const PARTNER: Ipv4Addr = Ipv4Addr::new(10, 78, 3, 2);
+const EXCEPTED: Ipv4Addr = Ipv4Addr::new(10, 78, 3, 9);
+const PORT: u16 = 8080;
+const PATIENCE: Duration = Duration::from_secs(10);
+const SHORT: Duration = Duration::from_millis(400);
+
+const CLIENT_MAY: &str = r#"
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: client-may, namespace: shop}
+spec:
+  endpointSelector: {matchLabels: {app: server}}
+  ingress:
+  - fromEndpoints: [{matchLabels: {app: client}}]
+    toPorts: [{ports: [{port: "8080", protocol: TCP}]}]
+"#;
+
+const NOBODY_MAY: &str = r#"
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: nobody-may, namespace: shop}
+spec:
+  endpointSelector: {matchLabels: {app: server}}
+  ingress: [{fromEndpoints: []}]
+"#;
+
+const PARTNER_MAY: &str = r#"
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: partner-may, namespace: shop}
+spec:
+  endpointSelector: {matchLabels: {app: server}}
+  ingress:
+  - fromCIDRSet: [{cidr: 10.78.3.0/24, except: [10.78.3.8/29]}]
+"#;
+
+fn main() -> std::process::ExitCode {
+    run(vec![
+        Test::new("kernel_a_held_endpoint_passes_nothing", || in_world(held)),
+        Test::new("kernel_a_change_takes_hold_of_what_runs", || {
+            in_world(changes)
+        }),
+        Test::new("kernel_what_is_wrong_changes_nothing", || in_world(wrong)),
+        Test::new("kernel_blocks_are_told_apart", || in_world(blocks)),
+        Test::new("kernel_a_reused_address_inherits_nothing", || {
+            in_world(reused)
+        }),
+    ])
+}
+
+/// A node; the test runs inside of it.
+struct World {
+    client: Namespace,
+    outside: Namespace,
+    client_link: u32,
+    server_link: u32,
+    /// Holds the server's side of its link.
+    _server: Namespace,
+}
+
+fn in_world(test: fn(&World) -> Outcome) -> Outcome {
+    let node = Namespace::new()?;
+    let [client, server, outside] = [Namespace::new()?, Namespace::new()?, Namespace::new()?];
+    node.forward()?;
+    let mut links = Vec::new();
+    for (pod, link, own) in [
+        (&client, "client", CLIENT),
+        (&server, "server", SERVER),
+        (&outside, "outside", PARTNER),
+    ] {
+        let [a, b, c, _] = own.octets();
+        let gateway = Ipv4Addr::new(a, b, c, 1);
+        links.push(node.veth(link, pod, "eth0")?.index);
+        node.add_address(link, format!("{gateway}/24").parse()?)?;
+        pod.add_address("eth0", format!("{own}/24").parse()?)?;
+        node.up(link)?;
+        pod.up("eth0")?;
+        pod.add_default_route("eth0", gateway.into())?;
+    }
+    outside.add_address("eth0", format!("{EXCEPTED}/24").parse()?)?;
+    let listener = server.run(|| TcpListener::bind((SERVER, PORT)))??;
+    thread::spawn(move || {
+        listener
+            .incoming()
+            .flatten()
+            .for_each(|stream| drop(thread::spawn(|| echo(stream))))
+    });
+    let socket = server.run(|| UdpSocket::bind((SERVER, PORT)))??;
+    thread::spawn(move || {
+        let mut byte = [0];
+        while let Ok((_, from)) = socket.recv_from(&mut byte) {
+            let _ = socket.send_to(&byte, from);
+        }
+    });
+    let [client_link, server_link, _] = links.try_into().map_err(|_| "three links")?;
+    let world = World {
+        client,
+        outside,
+        client_link,
+        server_link,
+        _server: server,
+    };
+    node.run(|| test(&world))?
+}
+
+fn echo(mut stream: TcpStream) {
+    let mut byte = [0];
+    while stream.read_exact(&mut byte).is_ok() && stream.write_all(&byte).is_ok() {}
+}
+
+fn open() -> Builder {
+    Enforcer::builder().node("test")
+}
+
+fn labels(app: &str) -> Labels {
+    Labels::workload("shop", None, "default", [("app", app)]).unwrap()
+}
+
+fn now() -> Duration {
+    Duration::from_secs(1)
+}
+
+impl World {
+    fn client_spec(&self, app: &str) -> EndpointSpec {
+        EndpointSpec::new("client-0", labels(app), self.client_link).address(CLIENT.into())
+    }
+
+    fn populate(&self, enforcer: &mut Enforcer) -> Result<[EndpointId; 2], Failed> {
+        let server = EndpointSpec::new("server-0", labels("server"), self.server_link)
+            .address(SERVER.into());
+        let ids = enforcer.add_endpoints([self.client_spec("client"), server], now())?;
+        Ok(ids.try_into().map_err(|_| "two endpoints")?)
+    }
+
+    fn connect(&self) -> Result<TcpStream, Failed> {
+        let stream = self
+            .client
+            .run(connect)?
+            .map_err(|error| format!("the client is refused: {error}"))?;
+        Ok(stream)
+    }
+
+    fn connects(&self) -> bool {
+        self.client.run(connect).unwrap().is_ok()
+    }
+
+    /// Does the host outside get an answer at this address of its own?
+    fn reaches_from(&self, own: Ipv4Addr) -> bool {
+        let socket = self
+            .outside
+            .run(|| UdpSocket::bind((own, 0)))
+            .unwrap()
+            .unwrap();
+        socket.set_read_timeout(Some(SHORT)).unwrap();
+        socket.send_to(b"x", (SERVER, PORT)).is_ok() && socket.recv(&mut [0]).is_ok()
+    }
+}
+
+fn connect() -> std::io::Result<TcpStream> {
+    TcpStream::connect_timeout(&SocketAddr::from((SERVER, PORT)), SHORT)
+}
+
+/// Does a byte come back in time?
+fn answers(stream: &mut TcpStream) -> bool {
+    stream.set_read_timeout(Some(SHORT)).unwrap();
+    let mut byte = [0];
+    stream.write_all(b"x").is_ok() && stream.read_exact(&mut byte).is_ok()
+}
+
+/// What is sent while nothing passes is sent again by TCP: does the answer come when it may?
+fn recovers(stream: &mut TcpStream) -> bool {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.read_exact(&mut [0]).is_ok()
+}
+
+fn flow_of(enforcer: &mut Enforcer, wanted: impl Fn(&Flow) -> bool) -> Result<Flow, Failed> {
+    let until = Instant::now() + PATIENCE;
+    let mut found = None;
+    while found.is_none() && Instant::now() < until {
+        enforcer.wait(Duration::from_millis(20), |flow| {
+            if wanted(&flow) {
+                found = Some(flow);
+            }
+        })?;
+    }
+    found.ok_or_else(|| "the flow was not told".into())
+}
+
+fn names(flow: &Flow) -> Vec<String> {
+    flow.deciding_policies()
+        .iter()
+        .map(|policy| policy.name.to_string())
+        .collect()
+}
+
+fn held(world: &World) -> Outcome {
+    let mut enforcer = open().open()?;
+    enforcer.load_policies([("may.yaml", CLIENT_MAY)], now())?;
+    let server =
+        EndpointSpec::new("server-0", labels("server"), world.server_link).address(SERVER.into());
+    enforcer.add_endpoint(server, now())?;
+    let client = enforcer.add_endpoint(world.client_spec("client").held(), now())?;
+    assert!(!world.connects(), "held");
+    let flow = flow_of(&mut enforcer, |flow| {
+        flow.drop_reason == Some(DropReason::NOT_READY)
+    })?;
+    assert!(names(&flow).is_empty(), "no policy is to blame: {flow}");
+    enforcer.release(client)?;
+    // The host's neighbour search was dropped too, and begins anew within seconds.
+    let until = Instant::now() + PATIENCE;
+    while !world.connects() {
+        assert!(Instant::now() < until, "released");
+    }
+    enforcer.close()?;
+    Ok(())
+}
+
+fn changes(world: &World) -> Outcome {
+    let mut enforcer = open().open()?;
+    enforcer.load_policies([("may.yaml", CLIENT_MAY)], now())?;
+    let [client, _] = world.populate(&mut enforcer)?;
+    let mut running = world.connect()?;
+    assert!(answers(&mut running));
+
+    enforcer.load_policies([("nobody.yaml", NOBODY_MAY)], now())?;
+    assert!(
+        !answers(&mut running),
+        "a policy change stops a running connection"
+    );
+    let denied = |flow: &Flow| flow.drop_reason == Some(DropReason::POLICY_DENIED);
+    let flow = flow_of(&mut enforcer, denied)?;
+    assert_eq!(
+        names(&flow),
+        ["nobody-may"],
+        "default deny names who switched it on: {flow}"
+    );
+    enforcer.load_policies([("may.yaml", CLIENT_MAY)], now())?;
+    assert!(recovers(&mut running), "and lets it go on");
+
+    let before = enforcer.identity(client);
+    enforcer.relabel(client, labels("retired"), now())?;
+    assert_ne!(enforcer.identity(client), before);
+    assert!(
+        !answers(&mut running),
+        "a relabel stops a running connection"
+    );
+    enforcer.relabel(client, labels("client"), now())?;
+    assert_eq!(
+        enforcer.identity(client),
+        before,
+        "the same labels are the same identity"
+    );
+    assert!(recovers(&mut running));
+
+    enforcer.drain(drop);
+    assert!(answers(&mut world.connect()?));
+    let allowed = flow_of(&mut enforcer, |flow| flow.rule.is_some())?;
+    let rule = allowed.rule.as_deref().unwrap_or_default();
+    assert_eq!(rule, "cnp/shop/client-may ingress[0] (may.yaml:8)");
+    enforcer.close()?;
+    Ok(())
+}
+
+fn wrong(world: &World) -> Outcome {
+    let limits = Limits {
+        policy_entries: 16,
+        ..Limits::default()
+    };
+    let mut enforcer = open().limits(limits).open()?;
+    enforcer.load_policies([("may.yaml", CLIENT_MAY)], now())?;
+    world.populate(&mut enforcer)?;
+    let (revision, identities) = (enforcer.policies().revision(), enforcer.identities().len());
+
+    let broken = enforcer.load_policies(
+        [("broken.yaml", CLIENT_MAY.replace("toPorts", "toPort"))],
+        now(),
+    );
+    let told = match broken {
+        Err(PolicyError::Refused(error)) => error.to_string(),
+        other => return Err(format!("a broken file was taken: {other:?}").into()),
+    };
+    assert!(
+        told.contains("broken.yaml:9"),
+        "file and line are named: {told}"
+    );
+
+    let many: Vec<String> = (0..64)
+        .map(|number| format!("10.{number}.0.0/16"))
+        .collect();
+    let large = format!("{PARTNER_MAY}  - fromCIDR: [{}]\n", many.join(", "));
+    let full = enforcer.load_policies([("large.yaml", large)], now());
+    assert!(matches!(full, Err(PolicyError::Apply(_))), "{full:?}");
+
+    assert_eq!(enforcer.policies().revision(), revision);
+    assert_eq!(
+        enforcer.identities().len(),
+        identities,
+        "no identity stays behind"
+    );
+    assert_eq!(
+        enforcer.datapath().prefixes().count(),
+        0,
+        "no prefix stays behind"
+    );
+    assert!(
+        answers(&mut world.connect()?),
+        "the last good set is in force"
+    );
+    enforcer.close()?;
+    Ok(())
+}
+
+fn blocks(world: &World) -> Outcome {
+    let mut enforcer = open().open()?;
+    enforcer.load_policies([("may.yaml", CLIENT_MAY)], now())?;
+    world.populate(&mut enforcer)?;
+    let identities = enforcer.identities().len();
+    assert!(!world.reaches_from(PARTNER));
+    enforcer.load_policies([("partner.yaml", PARTNER_MAY)], now())?;
+    assert!(
+        world.reaches_from(PARTNER),
+        "an address inside of the block"
+    );
+    assert!(
+        !world.reaches_from(EXCEPTED),
+        "an address inside of the exception"
+    );
+    assert_eq!(
+        enforcer.identities().len(),
+        identities + 2,
+        "the block and its exception"
+    );
+    enforcer.load_policies([("may.yaml", CLIENT_MAY)], now())?;
+    assert!(!world.reaches_from(PARTNER));
+    assert_eq!(enforcer.identities().len(), identities);
+    assert_eq!(enforcer.datapath().prefixes().count(), 0);
+    enforcer.close()?;
+    Ok(())
+}
+
+fn reused(world: &World) -> Outcome {
+    let mut enforcer = open().open()?;
+    enforcer.load_policies([("may.yaml", CLIENT_MAY)], now())?;
+    let [client, _] = world.populate(&mut enforcer)?;
+    let mut running = world.connect()?;
+    assert!(answers(&mut running));
+    let twice = enforcer.add_endpoint(world.client_spec("stranger"), now());
+    assert!(twice.is_err(), "the address has an owner: {twice:?}");
+    enforcer.remove_endpoint(client, now())?;
+    enforcer.add_endpoint(world.client_spec("stranger"), now())?;
+    assert!(!answers(&mut running), "the connection of the one before");
+    assert!(!world.connects(), "a new connection from its address");
+    enforcer.close()?;
+    Ok(())
+}
