@@ -20,6 +20,9 @@ use porin_flow::EndpointId;
 use crate::error::PinError;
 use crate::sys::{self, Map, MapShape, TcxHook};
 
+/// Where systems mount their BPF file system.
+const USUAL: &str = "/sys/fs/bpf";
+
 /// Where maps and links are pinned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Pins {
@@ -71,20 +74,28 @@ impl PinDir {
         })
     }
 
-    /// Mounts a BPF file system at `root`, unless it lies in one already, and opens it.
+    /// Opens the directory, and mounts a BPF file system first where there is
+    /// none: at `/sys/fs/bpf`, the usual place, for a directory below it,
+    /// otherwise at `root` itself. A mount stays when the pins are removed.
     ///
     /// # Errors
     ///
     /// As [`open`](Self::open); mounting needs `CAP_SYS_ADMIN`.
     pub fn open_mounted(root: &Path) -> Result<Self, PinError> {
-        let call = |source| PinError::Call {
-            path: root.to_owned(),
-            source,
-        };
-        if let Err(PinError::NotBpfFs(_)) = Self::open(root) {
-            make_dir(root)?;
-            sys::mount_bpffs(root).map_err(call)?;
+        match Self::open(root) {
+            Err(PinError::NotBpfFs(_)) => {}
+            other => return other,
         }
+        let place = if root.starts_with(USUAL) {
+            Path::new(USUAL)
+        } else {
+            make_dir(root)?;
+            root
+        };
+        sys::mount_bpffs(place).map_err(|source| PinError::Call {
+            path: place.to_owned(),
+            source,
+        })?;
         Self::open(root)
     }
 

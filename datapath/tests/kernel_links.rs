@@ -12,12 +12,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use common::{Failure, Wire, eventually, listing, role, start_role, with_bpffs};
+use nix::mount::{MntFlags, umount2};
 use porin_datapath::error::{AttachError, MapError, PinError};
 use porin_datapath::link::{AttachMode, Attachment, Mechanism, Target};
 use porin_datapath::pin::PinDir;
 use porin_datapath::probe::probe;
 use porin_datapath::sys::{
-    Link, LinkPosition, Map, MapFlags, MapKind, MapShape, Program, RouteSocket, TcxHook,
+    Link, LinkPosition, Map, MapFlags, MapKind, MapShape, Program, RouteSocket, TcxHook, is_bpffs,
 };
 use porin_flow::EndpointId;
 use porin_testbed::Namespace;
@@ -420,6 +421,15 @@ fn mounts() -> Outcome {
         dir.remove()?;
         assert_eq!(listing(beside.path())?, Vec::<String>::new());
         nix::mount::umount(beside.path())?;
+        // Where the system mounted none at the usual place, it is mounted there. Only this test
+        // sees that.
+        let usual = Path::new("/sys/fs/bpf");
+        if is_bpffs(usual)? {
+            umount2(usual, MntFlags::MNT_DETACH)?;
+        }
+        let dir = PinDir::open_mounted(&usual.join("porin-test"))?;
+        assert!(is_bpffs(usual)?);
+        dir.remove()?;
         Ok(())
     })
 }

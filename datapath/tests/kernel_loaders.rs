@@ -65,6 +65,8 @@ fn plan() -> LoadPlan<'static> {
     LoadPlan {
         object: BYTES,
         programs: PROGRAMS,
+        // Made in advance, and by default many.
+        capacities: vec![("flows", 1024)],
         ..LoadPlan::default()
     }
 }

@@ -1,16 +1,16 @@
 //! Loading with aya.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::os::fd::AsFd;
 
 use aya::maps::{Map as AyaMap, MapData, MapError as AyaMapError};
 use aya::programs::{Program as AyaProgram, ProgramError};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 
-use super::{Load, LoadPlan, Loaded, Loader};
+use super::{Load, LoadPlan, Loaded, Loader, refused};
 use crate::error::{LoadError, MapError};
 use crate::probe::{Capability, Missing};
-use crate::sys::{CallError, Command, Map, Program, kernel_release};
+use crate::sys::{CallError, Command, Map, Program};
 
 /// The loader of the feature `aya`.
 pub(super) struct Aya;
@@ -47,17 +47,9 @@ fn programs(object: &mut Ebpf, wanted: &[&str]) -> Result<BTreeMap<String, Progr
             });
         };
         program.load().map_err(|error| program_error(name, error))?;
-        let fd = program
-            .fd()
-            .map_err(|error| program_error(name, error))?
-            .try_clone()
-            .map_err(|error| object_source(error.into()))?;
-        let program = Program::from_fd(
-            std::os::fd::AsFd::as_fd(&fd)
-                .try_clone_to_owned()
-                .map_err(|error| object_source(error.into()))?,
-        )
-        .map_err(|error| object_source(error.into()))?;
+        let fd = program.fd().map_err(|error| program_error(name, error))?;
+        let fd = fd.as_fd().try_clone_to_owned().map_err(object_source)?;
+        let program = Program::from_fd(fd).map_err(object_source)?;
         programs.insert((*name).to_owned(), program);
     }
     Ok(programs)
@@ -70,10 +62,12 @@ fn maps(object: &Ebpf) -> Result<BTreeMap<String, Map>, LoadError> {
         if name.starts_with('.') {
             continue;
         }
-        let data = data(map).ok_or_else(|| object_source("a map of unknown kind".into()))?;
-        let fd = std::os::fd::AsFd::as_fd(data.fd())
+        let data = data(map).ok_or_else(|| object_source("a map of unknown kind"))?;
+        let fd = data
+            .fd()
+            .as_fd()
             .try_clone_to_owned()
-            .map_err(|error| object_source(error.into()))?;
+            .map_err(object_source)?;
         let map = Map::from_fd(fd).map_err(|source| MapError::call(name, source))?;
         maps.insert(name.to_owned(), map);
     }
@@ -101,10 +95,10 @@ fn data(map: &AyaMap) -> Option<&MapData> {
     }
 }
 
-fn object_source(source: Box<dyn std::error::Error + Send + Sync>) -> LoadError {
+fn object_source(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> LoadError {
     LoadError::Object {
         loader: Loader::Aya,
-        source,
+        source: source.into(),
     }
 }
 
@@ -117,7 +111,7 @@ fn object_error(error: EbpfError) -> LoadError {
                 None => MapError::call(&name, error).into(),
             }
         }
-        other => object_source(other.into()),
+        other => object_source(other),
     }
 }
 
@@ -126,25 +120,7 @@ fn program_error(name: &str, error: ProgramError) -> LoadError {
         ProgramError::LoadError {
             io_error,
             verifier_log,
-        } => refused(name, io_error, verifier_log.to_string()),
-        other => object_source(other.into()),
-    }
-}
-
-/// `BPF_PROG_LOAD` said no: for want of a capability, or by the verifier.
-fn refused(name: &str, source: io::Error, log: String) -> LoadError {
-    let needed = [Capability::Bpf, Capability::NetAdmin, Capability::Perfmon];
-    if log.trim().is_empty() {
-        let raw = source.raw_os_error().unwrap_or(libc::EINVAL);
-        let error = CallError::from_errno(Command::ProgramLoad, raw);
-        if let Some(missing) = Missing::explain(&error, "loading a BPF program", &needed) {
-            return missing.into();
-        }
-    }
-    LoadError::Program {
-        kernel: kernel_release(),
-        program: name.to_owned(),
-        log,
-        source,
+        } => refused(name, verifier_log.to_string(), io_error),
+        other => object_source(other),
     }
 }

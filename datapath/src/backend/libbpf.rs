@@ -11,10 +11,9 @@ use libbpf_rs::{
     ErrorKind, MapCore, Object, ObjectBuilder, OpenObject, PrintLevel, btf::Btf, set_print,
 };
 
-use super::{Load, LoadPlan, Loaded, Loader};
+use super::{Load, LoadPlan, Loaded, Loader, refused};
 use crate::error::{LoadError, MapError};
-use crate::probe::{Capability, Missing};
-use crate::sys::{CallError, Command, Map, Program, kernel_release};
+use crate::sys::{Map, Program};
 
 /// The section of the constants.
 const CONSTANTS: &str = ".rodata";
@@ -62,20 +61,14 @@ impl Refusal {
             Self::Object(error) => return object_error(error),
             Self::Load(error) => error,
         };
-        let errno = errno(&error);
-        if !log.contains("BEGIN PROG LOAD LOG") {
-            let call = CallError::from_errno(Command::ProgramLoad, errno);
-            let needed = [Capability::Bpf, Capability::NetAdmin, Capability::Perfmon];
-            if let Some(missing) = Missing::explain(&call, "loading a BPF program", &needed) {
-                return missing.into();
-            }
-        }
-        LoadError::Program {
-            kernel: kernel_release(),
-            program: refused_program(&log).unwrap_or("*").to_owned(),
-            source: io::Error::from_raw_os_error(errno),
-            log,
-        }
+        let source = io::Error::from_raw_os_error(errno(&error));
+        let program = refused_program(&log).unwrap_or("*").to_owned();
+        let by_verifier = log.contains("BEGIN PROG LOAD LOG");
+        refused(
+            &program,
+            if by_verifier { log } else { String::new() },
+            source,
+        )
     }
 }
 

@@ -10,6 +10,10 @@ use std::fmt;
 use std::path::Path;
 
 use crate::error::LoadError;
+#[cfg(any(feature = "aya", feature = "libbpf"))]
+use crate::probe::{Capability, Missing};
+#[cfg(any(feature = "aya", feature = "libbpf"))]
+use crate::sys::{CallError, Command, kernel_release};
 use crate::sys::{Map, Program};
 
 #[cfg(feature = "aya")]
@@ -150,6 +154,25 @@ impl Loaded {
             what: "program",
             name: name.to_owned(),
         })
+    }
+}
+
+/// Why `BPF_PROG_LOAD` said no: for want of a capability, by the verifier (which
+/// then has a log), or by something else that forbids it.
+#[cfg(any(feature = "aya", feature = "libbpf"))]
+fn refused(program: &str, log: String, source: std::io::Error) -> LoadError {
+    let error = CallError::new(Command::ProgramLoad, source);
+    let needed = [Capability::Bpf, Capability::NetAdmin, Capability::Perfmon];
+    match Missing::explain(&error, "loading a BPF program", &needed) {
+        // Without CAP_PERFMON the verifier is stricter, and says so only to those who know it.
+        Some(missing @ Missing::Capabilities(_)) => missing.into(),
+        Some(missing) if log.trim().is_empty() => missing.into(),
+        _ => LoadError::Program {
+            kernel: kernel_release(),
+            program: program.to_owned(),
+            log,
+            source: error.source,
+        },
     }
 }
 

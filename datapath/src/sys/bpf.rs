@@ -86,6 +86,18 @@ impl Command {
         })
     }
 
+    /// The capability that it needs (`capabilities(7)`).
+    const fn capability(self) -> &'static str {
+        match self {
+            Self::LinkCreate | Self::LinkUpdate | Self::LinkDetach | Self::Netlink => {
+                "CAP_NET_ADMIN"
+            }
+            Self::Mount | Self::MapById | Self::ProgramById => "CAP_SYS_ADMIN",
+            Self::ProgramLoad => "CAP_BPF and CAP_NET_ADMIN",
+            _ => "CAP_BPF",
+        }
+    }
+
     /// The kernel's name of the call.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -125,8 +137,10 @@ impl fmt::Display for Command {
 }
 
 /// A call that the kernel refused; the errno is in the source.
+///
+/// Where it is `EPERM`, the text names the capability that the call needs.
 #[derive(Debug, thiserror::Error)]
-#[error("{command} failed")]
+#[error("{command} failed{}", self.hint())]
 pub struct CallError {
     /// Which call.
     pub command: Command,
@@ -149,6 +163,14 @@ impl CallError {
     /// The error that `errno` holds right now.
     pub(crate) fn last(command: Command) -> Self {
         Self::new(command, io::Error::last_os_error())
+    }
+
+    fn hint(&self) -> String {
+        if self.is(libc::EPERM) {
+            format!(": it needs {}", self.command.capability())
+        } else {
+            String::new()
+        }
     }
 
     /// The errno, if the kernel gave one.
