@@ -1,5 +1,6 @@
 //! Allowances, taken apart as far as they can be compared.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use porin_identity::Selector;
@@ -25,8 +26,43 @@ pub(super) struct Allow<'a> {
     pub(super) peers: Arc<PeerSet>,
 }
 
-/// Every allowance that allows anything.
-pub(super) fn allows<'a>(documents: &'a [Document], options: &Options) -> Vec<Allow<'a>> {
+/// Every allowance that allows anything, in order, and who may stand beside whom.
+pub(super) struct Allows<'a> {
+    all: Vec<Allow<'a>>,
+    /// The places of a namespace's own allowances; those without one guard every namespace.
+    by_namespace: HashMap<(Option<&'a str>, Direction), Vec<usize>>,
+}
+
+impl<'a> Allows<'a> {
+    pub(super) fn of(documents: &'a [Document], options: &Options) -> Self {
+        let all = allows(documents, options);
+        let mut by_namespace: HashMap<_, Vec<usize>> = HashMap::new();
+        for (place, allow) in all.iter().enumerate() {
+            let namespace = allow.of.name.namespace.as_deref();
+            by_namespace
+                .entry((namespace, allow.direction()))
+                .or_default()
+                .push(place);
+        }
+        Self { all, by_namespace }
+    }
+
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, Allow<'a>> {
+        self.all.iter()
+    }
+
+    /// Those of the same direction that may guard whom `allow` guards: its namespace's own, then
+    /// the clusterwide ones.
+    pub(super) fn beside(&self, allow: &Allow<'a>) -> impl Iterator<Item = &Allow<'a>> {
+        let own = allow.of.name.namespace.as_deref();
+        let listed = |namespace| self.by_namespace.get(&(namespace, allow.direction()));
+        let clusterwide = listed(None).filter(|_| own.is_some());
+        let places = listed(own).into_iter().chain(clusterwide).flatten();
+        places.filter_map(|place| self.all.get(*place))
+    }
+}
+
+fn allows<'a>(documents: &'a [Document], options: &Options) -> Vec<Allow<'a>> {
     let mut found = Vec::new();
     for (document, of) in documents.iter().enumerate() {
         for spec in &of.specs {
@@ -82,12 +118,9 @@ impl Allow<'_> {
             && self.element.map(|(at, _)| at) == other.element.map(|(at, _)| at)
     }
 
-    /// Whether this guards everybody whom `other` guards, in the same direction.
+    /// Whether this guards everybody whom `other` guards.
     pub(super) fn covers_subject(&self, other: &Self) -> bool {
-        let namespace = &self.of.name.namespace;
-        self.direction() == other.direction()
-            && (namespace.is_none() || *namespace == other.of.name.namespace)
-            && covers_selector(&self.subject, &other.subject)
+        covers_selector(&self.subject, &other.subject)
     }
 
     /// Whether this allows every peer that `other` allows.

@@ -8,8 +8,8 @@ use crate::direction::Direction;
 use crate::rule::Peers;
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
-    for narrow in &run.allows {
-        let Some(wide) = run.allows.iter().find(|wide| shadows(wide, narrow)) else {
+    for narrow in run.allows.iter() {
+        let Some(wide) = run.allows.beside(narrow).find(|wide| shadows(wide, narrow)) else {
             continue;
         };
         let field = wide.direction().name();

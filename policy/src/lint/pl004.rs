@@ -9,7 +9,11 @@ use crate::l7::L7Rules;
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
     for judged in run.allows.iter().filter(|allow| !allow.l7().is_none()) {
-        let Some(plain) = run.allows.iter().find(|plain| dissolves(plain, judged)) else {
+        let Some(plain) = run
+            .allows
+            .beside(judged)
+            .find(|plain| dissolves(plain, judged))
+        else {
             continue;
         };
         let kind = judged.l7().field().unwrap_or("l7");

@@ -8,7 +8,7 @@ use crate::rule::Location;
 use crate::yaml::Lines;
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
-    for allow in &run.allows {
+    for allow in run.allows.iter() {
         let (L7Rules::Http(rules), Some((element, _))) = (allow.l7(), allow.element) else {
             continue;
         };

@@ -30,15 +30,7 @@ pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
             advice,
             edits: edit(run, wide, at).into_iter().collect(),
         };
-        let location = narrow
-            .element
-            .map_or(&narrow.rule.location, |(_, element)| &element.location);
-        let location = if wide.document == narrow.document {
-            location
-        } else {
-            &narrow.rule.location
-        };
-        let place = (narrow.document, location.clone());
+        let place = (narrow.document, narrow.rule.location.clone());
         found.extend(Found::new(
             run,
             Code::L7Shadowed,
@@ -51,19 +43,17 @@ pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
 }
 
 /// The first allowance with a rule that covers a rule of `narrow`, and the places of both.
-fn shadow<'r>(run: &'r Run<'_>, narrow: &Allow<'_>) -> Option<(&'r Allow<'r>, usize, usize)> {
-    let candidates = run.allows.iter().filter(|wide| {
+fn shadow<'r, 'a>(run: &'r Run<'a>, narrow: &Allow<'a>) -> Option<(&'r Allow<'a>, usize, usize)> {
+    let wider = |wide: &&Allow<'_>| {
         !wide.l7().is_none()
             && wide.covers_subject(narrow)
             && wide.covers_peers(narrow)
             && wide.covers_ports(narrow)
-    });
-    candidates
-        .filter_map(|wide| {
-            let (at, place) = shadows(wide.l7(), narrow.l7()).into_iter().next()?;
-            Some((wide, at, place))
-        })
-        .next()
+    };
+    run.allows.beside(narrow).filter(wider).find_map(|wide| {
+        let (at, place) = shadows(wide.l7(), narrow.l7()).into_iter().next()?;
+        Some((wide, at, place))
+    })
 }
 
 fn drops_client_id(wide: &L7Rules, at: usize, narrow: &L7Rules, place: usize) -> bool {

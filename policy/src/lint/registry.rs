@@ -1,6 +1,6 @@
 //! The lints in order, and what each gets to see.
 
-use super::allow::{Allow, allows};
+use super::allow::Allows;
 use super::edit::Trees;
 use super::finding::{Code, Finding, Related, Suggestion};
 use super::{pl001, pl002, pl003, pl004, pl005, pl006};
@@ -43,14 +43,14 @@ pub fn lint(documents: &[Document], world: Option<&World>, options: &Options) ->
         documents,
         world,
         options,
-        allows: allows(documents, options),
+        allows: Allows::of(documents, options),
         trees: Trees::default(),
     };
     let mut found = Vec::new();
     for lint in LINTS {
         lint(&run, &mut found);
     }
-    found.sort_by(|a, b| a.order().cmp(&b.order()));
+    found.sort_by_key(Found::order);
     found.into_iter().map(|found| found.finding).collect()
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Run<'a> {
     pub(super) world: Option<&'a World>,
     pub(super) options: &'a Options,
     /// Every allowance of every document, in order.
-    pub(super) allows: Vec<Allow<'a>>,
+    pub(super) allows: Allows<'a>,
     pub(super) trees: Trees<'a>,
 }
 

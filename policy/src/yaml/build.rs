@@ -191,7 +191,7 @@ impl<'t> Builder<'t> {
         loop {
             let found = self.expect(start)?;
             if matches!(found.event, Event::SequenceEnd) {
-                end = close(found, end);
+                end = close(&found, end);
                 break;
             }
             let item = self.node(found, depth + 1)?;
@@ -218,7 +218,7 @@ impl<'t> Builder<'t> {
         loop {
             let found = self.expect(start)?;
             if matches!(found.event, Event::MappingEnd) {
-                end = close(found, end);
+                end = close(&found, end);
                 break;
             }
             let key_start = found.start;
@@ -290,7 +290,7 @@ impl<'t> Builder<'t> {
 }
 
 /// The end of a collection: behind the bracket, or behind its last part where there is none.
-fn close(found: Found<'_>, last: u32) -> u32 {
+fn close(found: &Found<'_>, last: u32) -> u32 {
     if found.end > found.start {
         found.end.max(last)
     } else {

@@ -157,20 +157,27 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Moves to the next quote, escape or control character.
+    fn letters(&mut self) -> Option<()> {
+        let rest = self.text.as_bytes().get(self.at..)?;
+        self.at += rest
+            .iter()
+            .position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
+        Some(())
+    }
+
     fn string(&mut self) -> Option<Cow<'t, str>> {
         self.at += 1;
         let start = self.at;
-        loop {
-            match self.peek()? {
-                b'"' => {
-                    let text = self.text.get(start..self.at)?;
-                    self.at += 1;
-                    return Some(Cow::Borrowed(text));
-                }
-                b'\\' => return self.escaped(start).map(Cow::Owned),
-                0..0x20 => return None,
-                _ => self.at += 1,
+        self.letters()?;
+        match self.peek()? {
+            b'"' => {
+                let text = self.text.get(start..self.at)?;
+                self.at += 1;
+                Some(Cow::Borrowed(text))
             }
+            b'\\' => self.escaped(start).map(Cow::Owned),
+            _ => None,
         }
     }
 
@@ -178,9 +185,7 @@ impl<'t> Reader<'t> {
         let mut text = self.text.get(start..self.at)?.to_owned();
         loop {
             let from = self.at;
-            while !matches!(self.peek()?, b'"' | b'\\' | 0..0x20) {
-                self.at += 1;
-            }
+            self.letters()?;
             text.push_str(self.text.get(from..self.at)?);
             if self.take(b'"') {
                 return Some(text);
