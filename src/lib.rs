@@ -56,3 +56,8 @@ pub use porin_policy::{Decision, Direction, EndpointPolicy, Options, PolicySet, 
 
 #[cfg(feature = "enforcer")]
 pub use enforcer::Enforcer;
+
+/// The README's code is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -26,7 +26,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ),
     ("porin-testbed", &[]),
     ("porin-node", &["porin", "porin-testbed"]),
-    ("porin-lab", &["porin"]),
+    ("porin-lab", &["porin", "porin-testbed"]),
     ("porin-benches", &["porin", "porin-testbed"]),
     ("xtask", &[]),
 ];
