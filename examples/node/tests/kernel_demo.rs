@@ -23,26 +23,26 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let lacking = lacking();
-    let tests: [(&str, fn() -> Outcome); 7] = [
-        (
+    let tests = [
+        Test::new(
             "kernel_demo_strict_keeps_every_promise",
             strict_keeps_every_promise,
         ),
-        (
+        Test::new(
             "kernel_demo_cilium_keeps_every_promise",
             cilium_keeps_every_promise,
         ),
-        (
+        Test::new(
             "kernel_demo_table_ends_with_the_count",
             table_ends_with_the_count,
         ),
-        ("kernel_demo_leaves_nothing_behind", leaves_nothing_behind),
-        ("kernel_demo_ends_on_interrupt", ends_on_interrupt),
-        ("kernel_demo_ends_on_kill", ends_on_kill),
-        ("kernel_demo_names_what_it_may_not", names_what_it_may_not),
+        Test::new("kernel_demo_leaves_nothing_behind", leaves_nothing_behind),
+        Test::new("kernel_demo_ends_on_interrupt", ends_on_interrupt),
+        Test::new("kernel_demo_ends_on_kill", ends_on_kill),
+        Test::new("kernel_demo_names_what_it_may_not", names_what_it_may_not),
     ];
-    let test = |(name, body): (&str, _)| Test::new(name, body).unless(lacking.clone());
-    run(tests.into_iter().map(test).collect())
+    let tests = tests.into_iter();
+    run(tests.map(|test| test.unless(lacking.clone())).collect())
 }
 
 /// The programs of the walk-through that this machine has not.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use porin::enforcer::{EndpointSpec, Enforcer};
 use porin::flow::{EndpointId, Flow};
 use porin::identity::{Labels, ParseLabelError};
-use porin::policy::{Options, Semantics};
+use porin::policy::{LoadReport, Options, Semantics};
 
 use super::cast::{Actor, Pod};
 use super::error::DemoError;
@@ -76,10 +76,9 @@ impl Guard {
     }
 
     /// Puts a set of policies in force, instead of what was.
-    pub(crate) fn load(&mut self, files: &[File]) -> Result<(), DemoError> {
+    pub(crate) fn load(&mut self, files: &[File]) -> Result<LoadReport, DemoError> {
         let now = self.now();
-        self.enforcer.load_policies(files.iter().copied(), now)?;
-        Ok(())
+        Ok(self.enforcer.load_policies(files.iter().copied(), now)?)
     }
 
     /// What happened since the last call.

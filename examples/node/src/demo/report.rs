@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use porin::flow::{Flow, FlowVerdict};
-use porin::policy::{Finding, Semantics};
-use serde_json::{Value, json};
+use porin::flow::Flow;
+use porin::policy::{Finding, RefusedDocument, Semantics};
+use serde::Serialize;
 
 use super::probe::{Act, Outcome};
 
@@ -36,12 +36,13 @@ impl Report {
         }
     }
 
-    /// Opens an act with what lint finds in its policies.
+    /// Opens an act with what lint finds in its policies, and which of them are not in force.
     pub(crate) fn act(
         &mut self,
         act: Act,
         semantics: Semantics,
         findings: &[Finding],
+        refused: &[RefusedDocument],
     ) -> io::Result<()> {
         if self.form == Form::Json {
             return Ok(());
@@ -51,6 +52,12 @@ impl Report {
         writeln!(out, "\nlint: {} findings", findings.len())?;
         for finding in findings {
             writeln!(out, "{}", indent(&finding.to_string()))?;
+        }
+        for RefusedDocument { name, error, .. } in refused {
+            let name = name
+                .as_ref()
+                .map_or_else(|| "a document".to_owned(), ToString::to_string);
+            writeln!(out, "\nrefused: {name}, the others are in force: {error}")?;
         }
         writeln!(out, "\nmatrix: promised, and seen")
     }
@@ -65,7 +72,10 @@ impl Report {
         }) += 1;
         let mut out = io::stdout().lock();
         match self.form {
-            Form::Json => writeln!(out, "{}", object(outcome)),
+            Form::Json => {
+                serde_json::to_writer(&mut out, &Line::from(outcome))?;
+                writeln!(out)
+            }
             Form::Table => {
                 let probe = &outcome.probe;
                 writeln!(
@@ -112,40 +122,52 @@ impl Report {
     }
 }
 
-/// The object of one probe.
-fn object(outcome: &Outcome) -> Value {
-    let probe = &outcome.probe;
-    json!({
-        "act": probe.act.to_string(),
-        "id": probe.id,
-        "from": probe.from,
-        "to": probe.to,
-        "what": probe.tried(),
-        "promised": probe.promised.to_string(),
-        "seen": outcome.seen.to_string(),
-        "flow": {
-            "verdict": outcome.flow.as_ref().map(verdict),
-            "policy": policy(outcome),
-            "reason": outcome.flow.as_ref().map(reason),
-        },
-    })
+/// The object of one probe, in the order in which one reads it.
+#[derive(Serialize)]
+struct Line<'a> {
+    act: String,
+    id: &'a str,
+    from: &'a str,
+    to: &'a str,
+    what: String,
+    promised: String,
+    seen: String,
+    flow: FlowOf,
+}
+
+/// The flow that tells why.
+#[derive(Serialize)]
+struct FlowOf {
+    verdict: Option<&'static str>,
+    policy: Option<String>,
+    reason: Option<String>,
+}
+
+impl<'a> From<&'a Outcome> for Line<'a> {
+    fn from(outcome: &'a Outcome) -> Self {
+        let probe = &outcome.probe;
+        let flow = outcome.flow.as_ref();
+        Self {
+            act: probe.act.to_string(),
+            id: &probe.id,
+            from: &probe.from,
+            to: &probe.to,
+            what: probe.tried(),
+            promised: probe.promised.to_string(),
+            seen: outcome.seen.to_string(),
+            flow: FlowOf {
+                verdict: flow.map(|flow| flow.verdict.name()),
+                policy: policy(outcome),
+                reason: flow.map(reason),
+            },
+        }
+    }
 }
 
 /// The policies that the flow names, in one text; nothing where none had a say.
 fn policy(outcome: &Outcome) -> Option<String> {
     let policies = outcome.policies();
     (!policies.is_empty()).then(|| policies.join(", "))
-}
-
-/// Hubble's name of the verdict.
-fn verdict(flow: &Flow) -> &'static str {
-    match flow.verdict {
-        FlowVerdict::Forwarded => "FORWARDED",
-        FlowVerdict::Dropped => "DROPPED",
-        FlowVerdict::Redirected => "REDIRECTED",
-        FlowVerdict::Audit => "AUDIT",
-        _ => "VERDICT_UNKNOWN",
-    }
 }
 
 /// Why: the reason of a drop, or the rule that allowed.

@@ -122,7 +122,8 @@ impl Scenes<'_> {
         self.guard.load(&cut)?;
         let story = "a download over a change of policies that forbids it";
         self.watch(&mut download, "policy-cuts", story, Promise::Stops)?;
-        self.guard.load(&CORRECTED)
+        self.guard.load(&CORRECTED)?;
+        Ok(())
     }
 
     /// The pod loses the label that its access rests on, while it uses it.

@@ -1,7 +1,7 @@
 //! The database: PostgreSQL on files that are made once and copied for every run.
 
 use std::fs::{self, File};
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,14 +18,33 @@ pub(super) const PORT: u16 = 5432;
 /// Everybody may log in: who gets as far is what the demonstration is about.
 const ACCESS: &str = "host all all 0.0.0.0/0 trust\nhost all all ::/0 trust\n";
 
-/// Where the files that are made once lie: beside the build of this program, in its target
-/// directory. `None` when the program was installed elsewhere; the files are then made each time.
-pub(crate) fn template() -> Option<PathBuf> {
-    let program = std::env::current_exe().ok()?;
-    let target = program
-        .ancestors()
-        .find(|directory| directory.join("CACHEDIR.TAG").is_file())?;
-    Some(target.join("walkthrough").join("database"))
+/// Where the files that are made once lie: in the target directory that this program was built
+/// in, by the version of the database that reads them. `None` when the program lies elsewhere;
+/// the files are then made each time.
+pub(crate) fn template() -> Result<Option<PathBuf>, DemoError> {
+    let program = std::env::current_exe().unwrap_or_default();
+    let mut directories = program.ancestors();
+    let Some(target) = directories.find(|directory| directory.join("CACHEDIR.TAG").is_file())
+    else {
+        return Ok(None);
+    };
+    let name = format!("database-{}", version()?);
+    Ok(Some(target.join("walkthrough").join(name)))
+}
+
+/// The major version of the database, which its files belong to.
+fn version() -> Result<String, DemoError> {
+    let asked = Command::new(server()?)
+        .arg("--version")
+        .output()
+        .map_err(|error| DemoError::Database(error.to_string()))?;
+    let answer = String::from_utf8_lossy(&asked.stdout);
+    let digits = answer.chars().skip_while(|letter| !letter.is_ascii_digit());
+    Ok(digits.take_while(char::is_ascii_digit).collect())
+}
+
+fn server() -> Result<PathBuf, DemoError> {
+    program("postgres", "postgresql", &directories())
 }
 
 /// Puts database files into `directory`: a copy of the template, or new ones, which become the
@@ -33,9 +52,9 @@ pub(crate) fn template() -> Option<PathBuf> {
 pub(crate) fn prepare(directory: &Path) -> Result<(), DemoError> {
     let owner = Owner::find()?;
     let files = files(directory);
-    let template = template();
+    let template = template()?;
     if let Some(template) = template.as_deref().filter(|path| path.is_dir()) {
-        return copy(template, &files, Some(&owner));
+        return copy(template, &files, owner.ids());
     }
     create(&files, &owner)?;
     if let Some(template) = template {
@@ -120,11 +139,15 @@ fn keep(files: &Path, template: &Path) -> Result<(), DemoError> {
         return Ok(());
     };
     file(parent, fs::create_dir_all(parent))?;
+    // They belong to whom the build belongs to, who may want to remove it without root.
+    let build = file(parent, fs::metadata(parent.parent().unwrap_or(parent)))?;
+    let ids = (build.uid(), build.gid());
+    file(parent, chown(parent, Some(ids.0), Some(ids.1)))?;
     let partial = tempfile::Builder::new()
         .prefix("database-")
         .tempdir_in(parent);
     let partial = file(parent, partial)?;
-    copy(files, &partial.path().join("database"), None)?;
+    copy(files, &partial.path().join("database"), ids)?;
     match fs::rename(partial.path().join("database"), template) {
         // Another run was first, and its files are as good.
         Err(_) if template.is_dir() => Ok(()),
@@ -132,17 +155,17 @@ fn keep(files: &Path, template: &Path) -> Result<(), DemoError> {
     }
 }
 
-/// Copies a directory with all it holds, giving it to `owner`.
-fn copy(from: &Path, to: &Path, owner: Option<&Owner>) -> Result<(), DemoError> {
+/// Copies a directory with all it holds, giving it to a user and a group.
+fn copy(from: &Path, to: &Path, ids: (u32, u32)) -> Result<(), DemoError> {
     file(to, fs::create_dir(to))?;
     for entry in file(from, fs::read_dir(from))? {
         let entry = file(from, entry)?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
         if file(&source, entry.file_type())?.is_dir() {
-            copy(&source, &target, owner)?;
+            copy(&source, &target, ids)?;
         } else {
             file(&target, fs::copy(&source, &target))?;
-            give(&target, owner)?;
+            give(&target, ids)?;
         }
     }
     // The database refuses files that others may read.
@@ -150,21 +173,11 @@ fn copy(from: &Path, to: &Path, owner: Option<&Owner>) -> Result<(), DemoError> 
         to,
         fs::set_permissions(to, fs::Permissions::from_mode(0o700)),
     )?;
-    give(to, owner)
+    give(to, ids)
 }
 
-fn give(path: &Path, owner: Option<&Owner>) -> Result<(), DemoError> {
-    match owner {
-        Some(owner) => {
-            let given = chown(
-                path,
-                Some(owner.user.uid.as_raw()),
-                Some(owner.user.gid.as_raw()),
-            );
-            file(path, given)
-        }
-        None => Ok(()),
-    }
+fn give(path: &Path, (user, group): (u32, u32)) -> Result<(), DemoError> {
+    file(path, chown(path, Some(user), Some(group)))
 }
 
 /// Whom the database runs as: it refuses to run as root.
@@ -183,6 +196,10 @@ impl Owner {
         Ok(Self { user })
     }
 
+    fn ids(&self) -> (u32, u32) {
+        (self.user.uid.as_raw(), self.user.gid.as_raw())
+    }
+
     /// A command that runs `program` as the owner, quietly, with nothing of our environment.
     fn command(&self, program: &Path, directory: &Path) -> Command {
         let mut command = Command::new(program);
@@ -193,9 +210,8 @@ impl Owner {
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         if Uid::effective().is_root() {
-            command
-                .uid(self.user.uid.as_raw())
-                .gid(self.user.gid.as_raw());
+            let (user, group) = self.ids();
+            command.uid(user).gid(group);
         }
         command
     }
