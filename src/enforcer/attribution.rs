@@ -46,8 +46,13 @@ impl Known {
 
     /// The policy that is in force from now on.
     pub(super) fn policy(&mut self, id: EndpointId, policy: EndpointPolicy) {
-        if let Some(entry) = self.endpoints.get_mut(&id) {
-            entry.before = entry.policy.replace(policy);
+        let Some(entry) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        let revision = policy.revision();
+        let old = entry.policy.replace(policy);
+        if old.as_ref().is_some_and(|old| old.revision() != revision) {
+            entry.before = old;
         }
     }
 

@@ -1,6 +1,7 @@
 //! The enforcer and how it keeps the tables in step.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use crate::datapath::{self, ApplyError, Datapath, Events};
@@ -147,8 +148,8 @@ impl Enforcer {
         }
         let mut by_identity: BTreeMap<IdentityId, EndpointPolicy> = BTreeMap::new();
         for attached in self.endpoints.values() {
-            if !by_identity.contains_key(&attached.identity) {
-                by_identity.insert(attached.identity, self.resolver.resolve(attached.identity)?);
+            if let Entry::Vacant(unknown) = by_identity.entry(attached.identity) {
+                unknown.insert(self.resolver.resolve(attached.identity)?);
             }
         }
         let changed = self.endpoints.iter().filter_map(|(id, attached)| {
@@ -156,7 +157,7 @@ impl Enforcer {
             let same = attached
                 .policy
                 .as_ref()
-                .is_some_and(|old| same_content(old, new));
+                .is_some_and(|old| old.map_state() == new.map_state());
             (!same).then_some((*id, new.map_state()))
         });
         let changed: Vec<_> = changed.collect();
@@ -172,8 +173,4 @@ impl Enforcer {
         }
         Ok(())
     }
-}
-
-fn same_content(old: &EndpointPolicy, new: &EndpointPolicy) -> bool {
-    old.map_state().content() == new.map_state().content()
 }

@@ -121,9 +121,10 @@ impl Enforcer {
     ///
     /// [`EndpointError`] when the kernel refuses.
     pub fn remove_endpoint(&mut self, id: EndpointId, now: Duration) -> Result<(), EndpointError> {
-        self.take_down(id, now)?;
+        let taken_down = self.take_down(id, now);
         self.blocks.write(&mut self.datapath)?;
-        self.settle()
+        self.settle::<EndpointError>()?;
+        taken_down
     }
 
     /// Removes what a process before this one left and nobody has claimed: endpoints, and prefixes
@@ -348,17 +349,16 @@ impl Enforcer {
         Ok(())
     }
 
+    /// Whatever the device answers, the endpoint is nobody's afterwards.
     fn take_down(&mut self, id: EndpointId, now: Duration) -> Result<(), EndpointError> {
         let attached = self
             .endpoints
             .get(&id)
             .ok_or(EndpointError::Unknown { id })?;
         let endpoint = attached.spec.name.clone();
-        self.datapath
-            .remove_endpoint(id)
-            .map_err(|source| EndpointError::Attach { endpoint, source })?;
+        let removed = self.datapath.remove_endpoint(id);
         self.drop_record(id, now);
-        Ok(())
+        removed.map_err(|source| EndpointError::Attach { endpoint, source })
     }
 
     fn drop_record(&mut self, id: EndpointId, now: Duration) {

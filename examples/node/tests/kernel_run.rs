@@ -9,6 +9,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -94,7 +95,13 @@ impl World {
         thread::spawn(move || echo(&socket));
         fs::create_dir(dir.join("policies"))?;
         fs::write(dir.join("policies/server.yaml"), POLICY)?;
-        fs::write(dir.join("node.toml"), CONFIG)?;
+        // A namespace without a name has a path while somebody holds it.
+        let netns = format!(
+            "/proc/{}/fd/{}",
+            std::process::id(),
+            client.as_fd().as_raw_fd()
+        );
+        fs::write(dir.join("node.toml"), CONFIG.replace("NETNS", &netns))?;
         Ok(Self {
             node,
             client,
@@ -154,7 +161,7 @@ flows = "flows.json"
 [[endpoint]]
 name = "client-0"
 namespace = "shop"
-interface = "client"
+netns = "NETNS"
 addresses = ["10.77.1.2"]
 labels = { app = "client" }
 

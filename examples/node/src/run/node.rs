@@ -95,6 +95,8 @@ impl Node {
         while !self.stop.load(Ordering::Relaxed) {
             self.tell_flows(TURN);
             if self.policies.is_due(Instant::now()) {
+                // What was judged by the set before is told with its names.
+                self.tell_flows(Duration::ZERO);
                 self.reload();
             }
             if let Err(error) = self.enforcer.tick(self.began.elapsed()) {
