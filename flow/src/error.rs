@@ -2,7 +2,7 @@
 
 /// A text is not a time of RFC 3339 between 1970 and 2554.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a time; write RFC 3339 such as 2026-03-02T09:30:00Z")]
+#[error("`{}` is not a time; write RFC 3339 such as 2026-03-02T09:30:00Z", crate::Escaped(.text))]
 pub struct ParseTimestampError {
     /// The refused text.
     pub text: String,
@@ -10,7 +10,7 @@ pub struct ParseTimestampError {
 
 /// A text names no drop reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` is not a drop reason; names are those of Hubble, such as POLICY_DENIED")]
+#[error("`{}` is not a drop reason; names are those of Hubble, such as POLICY_DENIED", crate::Escaped(.name))]
 pub struct ParseDropReasonError {
     /// The refused name.
     pub name: String,
@@ -40,7 +40,7 @@ impl ReadFlowError {
 #[non_exhaustive]
 pub enum ReadFlowErrorKind {
     /// It is not JSON, or not of the shape of a flow; the text says where.
-    #[error("{0}")]
+    #[error("{}", crate::Escaped(.0))]
     Syntax(String),
     /// A field has a value that it cannot have.
     #[error("field `{field}` cannot be `{}`", crate::Escaped(.value))]
