@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use porin_datapath::sys::{Link, RouteSocket, TcxHook};
-use porin_datapath::{Config, Datapath, EndpointSpec, Pins};
+use porin_datapath::{AttachError, AttachMode, Config, Datapath, EndpointSpec, Pins};
 use porin_flow::{DropReason, EndpointId};
 use porin_identity::IdentityId;
 use porin_policy::{Direction, MapState, Protocol};
@@ -283,6 +283,74 @@ pub(crate) fn close(config: &Config) -> suite::Outcome {
             assert!(Datagrams::udp(&pods[0], unspecified(false), to)?.answers(1)?);
         }
         assert_eq!(listing(bpffs)?, Vec::<String>::new());
+        Ok(())
+    })
+}
+
+/// What cannot be added leaves nothing behind.
+pub(crate) fn failed_addition(config: &Config) -> suite::Outcome {
+    let scene = Scene::new(config, 1)?;
+    let Scene {
+        mut datapath,
+        pods,
+        node,
+        ..
+    } = scene;
+    let pod = Pod::new(&node, 2, 2)?;
+    let absent = EndpointSpec {
+        ifindex: 4711,
+        ..pod.spec()
+    };
+    let stolen = EndpointSpec {
+        addresses: pods[0].addresses().to_vec(),
+        ..pod.spec()
+    };
+    let before = datapath.endpoints();
+    let error = node.run(|| datapath.add_endpoint(absent))?.err();
+    assert!(
+        matches!(error, Some(AttachError::NoDevice { ifindex: 4711 })),
+        "{error:?}"
+    );
+    let error = node.run(|| datapath.add_endpoint(stolen))?.err();
+    assert!(
+        matches!(error, Some(AttachError::AddressTaken(_))),
+        "{error:?}"
+    );
+    assert_eq!(datapath.endpoints(), before);
+    assert_eq!(attached(&node, pod.ifindex)?, 0);
+    node.run(|| datapath.add_endpoint(pod.spec()))??;
+    assert_eq!(attached(&node, pod.ifindex)?, 2);
+    Ok(())
+}
+
+/// A pod that went while nobody was there is not waited for.
+pub(crate) fn device_went(config: &Config) -> suite::Outcome {
+    with_bpffs(|bpffs| {
+        for attach in [AttachMode::Auto, AttachMode::Clsact] {
+            let config = Config {
+                attach,
+                ..pinned(config, &bpffs.join("porin"))
+            };
+            let mut scene = Scene::new(&config, 2)?;
+            scene.ready(&[&client(), &client()])?;
+            let Scene {
+                datapath,
+                pods,
+                node,
+                log,
+            } = scene;
+            drop((datapath, log));
+            node.delete("pod1")?;
+            let datapath = node.run(|| Datapath::open(&config))??;
+            let known: Vec<_> = datapath
+                .endpoints()
+                .iter()
+                .map(|dump| dump.spec.id)
+                .collect();
+            assert_eq!(known, [pods[1].id], "{attach:?}");
+            datapath.close()?;
+            assert_eq!(listing(bpffs)?, Vec::<String>::new());
+        }
         Ok(())
     })
 }

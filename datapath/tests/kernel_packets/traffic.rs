@@ -52,7 +52,7 @@ impl Drop for Echo {
 }
 
 fn echo_udp(socket: &UdpSocket, stop: &AtomicBool) {
-    let mut buffer = [0; 2048];
+    let mut buffer = [0; 16 * 1024];
     socket.set_read_timeout(Some(STEP)).expect("a timeout");
     while !stop.load(Ordering::Acquire) {
         if let Ok((length, from)) = socket.recv_from(&mut buffer) {
@@ -80,7 +80,7 @@ fn echo_tcp(listener: &TcpListener, stop: &Arc<AtomicBool>) {
 }
 
 fn echo_stream(mut stream: TcpStream, stop: &AtomicBool) {
-    let mut buffer = [0; 2048];
+    let mut buffer = [0; 64 * 1024];
     stream.set_nodelay(true).expect("a stream");
     stream.set_read_timeout(Some(STEP)).expect("a timeout");
     while !stop.load(Ordering::Acquire) {
@@ -120,7 +120,7 @@ pub(crate) trait Talk: Send {
     }
 }
 
-/// A UDP or ICMP echo client.
+/// A UDP or ICMP echo client; messages may be longer than a packet.
 pub(crate) struct Datagrams {
     socket: UdpSocket,
     to: SocketAddr,
@@ -166,6 +166,12 @@ impl Datagrams {
         })
     }
 
+    /// Puts this many bytes before every mark.
+    pub(crate) fn padded(mut self, bytes: usize) -> Self {
+        self.header.resize(bytes, 0);
+        self
+    }
+
     pub(crate) fn send(&self, mark: u64) -> Result<(), Failure> {
         let message = [&self.header[..], &mark.to_be_bytes()].concat();
         match self.socket.send_to(&message, self.to) {
@@ -181,7 +187,7 @@ impl Talk for Datagrams {
     fn ask(&mut self, mark: u64, limit: Duration) -> Result<bool, Failure> {
         self.send(mark)?;
         let end = Instant::now() + limit;
-        let mut buffer = [0; 2048];
+        let mut buffer = [0; 16 * 1024];
         loop {
             let rest = end.saturating_duration_since(Instant::now());
             if rest.is_zero() {
@@ -244,6 +250,33 @@ impl Talk for Stream {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+impl Stream {
+    /// Sends this many bytes and reads them back; the time of both.
+    pub(crate) fn echo(self, bytes: usize) -> Result<Duration, Failure> {
+        let (mut writer, mut reader) = (self.stream.try_clone()?, self.stream);
+        reader.set_read_timeout(Some(COMES))?;
+        writer.set_write_timeout(Some(COMES))?;
+        let block: Vec<u8> = (0..=255).cycle().take(64 * 1024).collect();
+        let begin = Instant::now();
+        thread::scope(|scope| -> Result<(), Failure> {
+            let sent = scope.spawn(|| {
+                let blocks = std::iter::repeat_n(&block, bytes / block.len());
+                blocks
+                    .into_iter()
+                    .try_for_each(|block| writer.write_all(block))
+            });
+            let mut back = vec![0; block.len()];
+            for _ in 0..bytes / block.len() {
+                reader.read_exact(&mut back)?;
+                assert_eq!(back, block);
+            }
+            sent.join().map_err(|_| "the writer panicked")??;
+            Ok(())
+        })?;
+        Ok(begin.elapsed())
     }
 }
 

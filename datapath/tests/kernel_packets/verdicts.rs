@@ -228,3 +228,39 @@ pub(crate) fn outside(config: &Config) -> suite::Outcome {
     }
     Ok(())
 }
+
+/// Segments that the kernel keeps together, and datagrams that it takes apart.
+pub(crate) fn large(config: &Config) -> suite::Outcome {
+    let mut scene = Scene::new(config, 2)?;
+    let peer = scene.pods[0].identity;
+    let server = policy([
+        allow(peer, Protocol::TCP, ALLOWED, 101),
+        allow(peer, Protocol::UDP, ALLOWED, 102),
+        allow(peer, Protocol::ICMP, 8, 103),
+        allow(peer, Protocol::ICMPV6, 128, 104),
+    ]);
+    scene.ready(&[&client(), &server])?;
+    let _echo = Echo::start(&scene.pods[1], &[ALLOWED, OTHER])?;
+    for v6 in [false, true] {
+        let to = scene.pods[1].at(v6, ALLOWED);
+        let pod = &scene.pods[0];
+        let mut large = Datagrams::udp(pod, unspecified(v6), to)?.padded(6000);
+        for mark in 0..20 {
+            assert!(large.answers(mark)?, "datagram {mark}, v6 {v6}");
+        }
+        assert!(Datagrams::ping(pod, to.ip())?.padded(4000).answers(1)?);
+        Stream::connect(pod, to)?.echo(16 << 20)?;
+        let dropped = |seen: &&Observation| matches!(seen.outcome, Outcome::Drop(_));
+        assert_eq!(scene.log.all().iter().find(dropped), None);
+        // A fragment without ports is not a way around the policy.
+        let other = scene.pods[1].at(v6, OTHER);
+        let pod = &scene.pods[0];
+        assert!(
+            Datagrams::udp(pod, unspecified(v6), other)?
+                .padded(6000)
+                .is_silent(1)?
+        );
+        scene.log.clear();
+    }
+    Ok(())
+}
