@@ -360,12 +360,13 @@ INLINE int parse_ipv6(struct __sk_buff *skb, struct packet *p)
 	return parse_extensions(skb, p);
 }
 
-/* 0, or the reason to drop; @p then holds what was understood. */
-INLINE int parse(struct __sk_buff *skb, struct packet *p)
+/* 0, or the reason to drop; @p then holds what was understood. Not static: the
+ * verifier looks at it once, and at its callers without it. */
+__noinline int parse(struct __sk_buff *skb, struct packet *p)
 {
 	struct ethhdr *eth = header(skb, 0, sizeof(*eth));
 
-	if (!eth)
+	if (!eth || !p)
 		return DROP_INVALID_PACKET;
 	if (skb->vlan_present)
 		return DROP_UNSUPPORTED_L2;

@@ -346,11 +346,12 @@ impl Opening {
                     (true, 128) => 129,
                     _ => asked,
                 };
-                let echo = matches!(asked, 8 | 128);
-                let (from, to) = if answer && echo {
-                    (to, from)
+                let (from, to) = if answer { (to, from) } else { (from, to) };
+                // Answers that nobody asked for must not be taken for some flow's.
+                let high = if matches!(asked, 0 | 129) {
+                    high ^ 0x80
                 } else {
-                    (from, to)
+                    high
                 };
                 Frame::icmp(from, to, kind, 0, &[high, low, 0, 1])
             }
