@@ -70,6 +70,9 @@ enum Who {
     Picked(SelectorId),
 }
 
+/// The content that a rule asks for; `None` for a denial.
+type Asked = (Option<Content>, RuleCookie);
+
 /// Collects contributions by who they concern.
 struct Draft<'a> {
     cache: &'a mut SelectorCache,
@@ -77,7 +80,7 @@ struct Draft<'a> {
     selectors: Vec<(SelectorId, Vec<Contribution>)>,
     places: HashMap<SelectorId, usize>,
     /// Parsers and denials by selector and port as written.
-    contents: HashMap<(Who, GroupId), Vec<(Option<Content>, RuleCookie)>>,
+    contents: HashMap<(Who, GroupId), Vec<Asked>>,
 }
 
 impl Draft<'_> {
@@ -123,7 +126,7 @@ impl Draft<'_> {
     }
 }
 
-fn parsers_differ(list: &[(Option<Content>, RuleCookie)]) -> Option<[RuleCookie; 2]> {
+fn parsers_differ(list: &[Asked]) -> Option<[RuleCookie; 2]> {
     let name = |content: &Option<Content>| match content {
         Some(Content::Rules { parser, name, .. }) => Some((*parser, name.clone())),
         Some(Content::Plain) | None => None,

@@ -1,5 +1,40 @@
 //! Network policies that name identities: read, check, decide, explain, compile.
 //!
+//! Documents (CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy) become a [`PolicySet`]; with a
+//! [`Snapshot`](porin_identity::Snapshot) of the identities it resolves to the [`EndpointPolicy`] of
+//! a subject, which answers a [`Query`] with a [`Decision`] and holds the same answers as table
+//! entries for the kernel, a [`MapState`].
+//!
+//! ```
+//! use porin_identity::{Families, Identities};
+//! use porin_policy::{Options, PolicySet, Query, Verdict};
+//!
+//! let mut identities = Identities::new(Families::Dual);
+//! let mut pod = |labels: &str| {
+//!     let place = "k8s:io.kubernetes.pod.namespace=shop,k8s:io.cilium.k8s.policy.cluster=default";
+//!     Ok::<_, Box<dyn std::error::Error>>(identities.intern(format!("{labels},{place}").parse()?)?.id)
+//! };
+//! let (web, db) = (pod("k8s:app=web")?, pod("k8s:app=db")?);
+//!
+//! let mut set = PolicySet::new(Options::new());
+//! set.load([("db.yaml", r#"
+//! apiVersion: cilium.io/v2
+//! kind: CiliumNetworkPolicy
+//! metadata: {name: db, namespace: shop}
+//! spec:
+//!   endpointSelector: {matchLabels: {app: db}}
+//!   ingress:
+//!   - fromEndpoints: [{matchLabels: {app: web}}]
+//!     toPorts: [{ports: [{port: "5432", protocol: TCP}]}]
+//! "#)])?;
+//! let policy = set.resolve(db, &identities.snapshot())?;
+//! let decision = policy.check(&Query::ingress(web).tcp(5432));
+//! assert_eq!(decision.verdict(), Verdict::Allow);
+//! assert_eq!(decision.rule().map(|rule| rule.to_string()).as_deref(),
+//!     Some("cnp/shop/db ingress[0] (db.yaml:8)"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Who wins
 //!
 //! This list holds for the fast evaluator, the reference evaluator, [`MapState::lookup`] and the
@@ -24,52 +59,54 @@
 //! [`RuleCookie::NOT_ENFORCED`].
 
 mod bits;
+mod chain;
 mod classes;
 mod compile;
 mod contribution;
+mod cookie;
 mod decision;
-mod endpoint;
 mod diff;
 mod digest;
+mod direction;
+mod endpoint;
+mod error;
 mod explain;
 mod identity_index;
+mod l7;
 mod lane;
 mod level;
-mod peer;
-mod ports;
-mod reference;
-mod resolve;
-mod rule_ref;
-mod selector_cache;
-mod set;
-mod table;
-mod chain;
-mod cookie;
-mod direction;
-mod error;
-mod l7;
 mod lint;
 mod map_key;
 mod map_state;
 mod options;
 mod parse;
+mod peer;
 mod port;
+mod ports;
 mod precedence;
 mod protocol;
 mod query;
+mod reference;
+mod resolve;
 mod rule;
+mod rule_ref;
+mod selector_cache;
+mod set;
+mod table;
 mod verdict;
 mod world;
 mod yaml;
 
 pub use cookie::RuleCookie;
+pub use decision::{Decision, Reason};
 pub use diff::Difference;
 pub use direction::Direction;
-pub use decision::{Decision, Reason};
 pub use endpoint::EndpointPolicy;
 pub use error::{LoadError, ParseNameError, ResolveError};
 pub use explain::{Candidate, Explanation, NearMiss, Obstacle};
-pub use l7::{DnsRule, HeaderMatch, HeaderRule, HttpRule, KafkaRole, KafkaRule, L7Rules, Mismatch, SecretRef};
+pub use l7::{
+    DnsRule, HeaderMatch, HeaderRule, HttpRule, KafkaRole, KafkaRule, L7Rules, Mismatch, SecretRef,
+};
 pub use lint::{Code, Edit, Finding, Level, Related, Suggestion, lint};
 pub use map_key::{EntryAction, MapEntry, MapKey};
 pub use map_state::{ContentHash, MapChange, MapState};
@@ -79,13 +116,13 @@ pub use port::PortPrefix;
 pub use precedence::Precedence;
 pub use protocol::Protocol;
 pub use query::Query;
-pub use rule::{
-    Action, CidrPeer, DefaultDeny, Document, EmptyList, Entity, Location, Peer, Peers, PolicyKind, PolicyName,
-    PortProtocol, PortRule, PortSpec, Rule, Spec, list_field,
-};
 pub use reference::{Answer, Reference};
 pub use resolve::Resolver;
+pub use rule::{
+    Action, CidrPeer, DefaultDeny, Document, EmptyList, Entity, Location, Peer, Peers, PolicyKind,
+    PolicyName, PortProtocol, PortRule, PortSpec, Rule, Spec, list_field,
+};
 pub use rule_ref::RuleRef;
 pub use set::{LoadReport, PolicySet, RefusedDocument, RefusedOutcome, Revision, SetHash};
 pub use verdict::{Parser, Redirect, Verdict};
-pub use world::{Outside, World, Workload, WorkloadPort};
+pub use world::{Outside, Workload, WorkloadPort, World};

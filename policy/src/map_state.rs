@@ -104,6 +104,11 @@ impl Side {
         self.chains.get(usize::try_from(*index).ok()?)
     }
 
+    fn len(&self) -> usize {
+        let own = self.peers.keys().filter_map(|peer| self.chain(*peer));
+        own.map(|chain| chain.len()).sum::<usize>() + self.any.len()
+    }
+
     fn sorted(&self) -> Vec<(IdentityId, &Arc<Chain>)> {
         let chain = |(peer, index): (&IdentityId, &u32)| {
             Some((*peer, self.chains.get(usize::try_from(*index).ok()?)?))
@@ -118,11 +123,14 @@ impl Side {
 
 impl PartialEq for Side {
     fn eq(&self, other: &Self) -> bool {
-        let same = |(a, b): (&(IdentityId, &Arc<Chain>), &(IdentityId, &Arc<Chain>))| {
-            a.0 == b.0 && (Arc::ptr_eq(a.1, b.1) || a.1 == b.1)
-        };
         let (ours, theirs) = (self.sorted(), other.sorted());
-        ours.len() == theirs.len() && ours.iter().zip(&theirs).all(same)
+        ours.len() == theirs.len()
+            && ours
+                .iter()
+                .zip(&theirs)
+                .all(|((peer, chain), (other_peer, other))| {
+                    peer == other_peer && (Arc::ptr_eq(chain, other) || chain == other)
+                })
     }
 }
 
@@ -197,13 +205,7 @@ impl MapState {
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        let count = |side: &Side| {
-            side.sorted()
-                .iter()
-                .map(|(_, chain)| chain.len())
-                .sum::<usize>()
-        };
-        count(&self.ingress) + count(&self.egress)
+        self.ingress.len() + self.egress.len()
     }
 
     /// Whether there is no entry at all: everything is dropped.

@@ -161,7 +161,9 @@ impl Resolver {
             return Ok(changes);
         }
         let peers: BTreeSet<_> = touched().collect();
-        let changes = peers.into_iter().flat_map(|id| policy.place(&self.cache, id));
+        let changes = peers
+            .into_iter()
+            .flat_map(|id| policy.place(&self.cache, id));
         Ok(changes.collect())
     }
 }

@@ -1,4 +1,10 @@
 //! Where the two semantics part, each difference by name; and what becomes of refused documents.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 use porin_identity::{Families, Identities, IdentityId, Labels, Snapshot};
 use porin_policy::{

@@ -1,5 +1,11 @@
 //! The recorded answers of Cilium's engine, asked of the fast evaluator, the policy table and the
 //! reference evaluator. The files are looked for in `$PORIN_VECTORS`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
