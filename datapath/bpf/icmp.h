@@ -2,7 +2,8 @@
 /*
  * ICMP errors carry the head of the packet they complain about. They pass
  * when that packet belongs to a flow which the endpoint's policy allows at
- * this moment, whoever sends them; otherwise they are dropped.
+ * this moment, whoever sends them. Any other error is a message like all
+ * messages: policy judges its sender and its type. It begins no flow.
  */
 #pragma once
 
@@ -67,20 +68,18 @@ INLINE int parse_quoted(struct __sk_buff *skb, const struct packet *p, struct pa
 	return parse_quoted_l4(skb, q, p->end);
 }
 
-/* 0, or the reason to drop. */
-INLINE int error_cross(struct __sk_buff *skb, struct crossing *c, const struct packet *p)
+/* 0 if the error is about a flow that counts at this moment, or what is amiss. */
+INLINE int error_relate(struct __sk_buff *skb, struct crossing *c, const struct packet *p)
 {
 	bool leaving = c->direction == DIRECTION_EGRESS;
-	int reason = find_peer(c, p);
 	struct packet q = {};
 	struct flow_key key;
 	struct flow *flow;
 	struct side *side;
 	__u64 bound;
 	bool upper;
+	int reason;
 
-	if (reason)
-		return reason;
 	reason = parse_quoted(skb, p, &q);
 	if (reason)
 		return reason;
@@ -98,4 +97,19 @@ INLINE int error_cross(struct __sk_buff *skb, struct crossing *c, const struct p
 	return READ_ONCE(side->cell) == c->cell && side->proof == (bound ^ c->address_epoch)
 		       ? 0
 		       : DROP_UNKNOWN_FLOW;
+}
+
+/* 0, or the reason to drop: a rule that denies, or else what is amiss with the quote. */
+INLINE int error_cross(struct __sk_buff *skb, struct crossing *c, const struct packet *p)
+{
+	int reason = find_peer(c, p);
+	int amiss, judged;
+
+	if (reason)
+		return reason;
+	amiss = error_relate(skb, c, p);
+	if (!amiss)
+		return 0;
+	judged = flow_judge(c, p, c->direction, p->port);
+	return judged == DROP_POLICY_DENIED ? amiss : judged;
 }
