@@ -9,7 +9,9 @@ const PAGE: &str = include_str!("../../docs/lint.md");
 /// The section of a code.
 fn section(code: Code) -> &'static str {
     let heading = format!("\n## {} {}\n", code.name(), code.title());
-    let (_, rest) = PAGE.split_once(&heading).unwrap_or_else(|| panic!("{heading} is missing"));
+    let (_, rest) = PAGE
+        .split_once(&heading)
+        .unwrap_or_else(|| panic!("{heading} is missing"));
     rest.split("\n## ").next().unwrap()
 }
 
@@ -31,11 +33,17 @@ fn every_code_has_a_bad_and_a_good_example() {
         let world = block(code, "world").map(|text| World::parse("world.yaml", text).unwrap());
         let bad = block(code, "bad").unwrap();
         let found = findings(bad, world.as_ref());
-        assert_eq!(found.iter().map(|finding| finding.code).collect::<Vec<_>>(), [code]);
+        assert_eq!(
+            found.iter().map(|finding| finding.code).collect::<Vec<_>>(),
+            [code]
+        );
         let good = findings(block(code, "good").unwrap(), world.as_ref());
         assert!(good.is_empty(), "{good:?}");
         let mended = found.first().unwrap().suggestion.apply("page.yaml", bad);
-        assert!(findings(&mended, world.as_ref()).is_empty(), "{code}: {mended}");
+        assert!(
+            findings(&mended, world.as_ref()).is_empty(),
+            "{code}: {mended}"
+        );
         let row = format!("| {} | {} | {} |", code.name(), code.title(), code.level());
         assert!(PAGE.contains(&row), "{row}");
     }

@@ -8,7 +8,7 @@ use super::at::{At, Reader};
 use super::error::{ParseError, ParseErrorKind};
 use super::{selector, spec};
 use crate::rule::{Document, Location, PolicyKind, PolicyName, Source};
-use crate::yaml::{Lines, Node, documents};
+use crate::yaml::{Lines, Node, Value, documents};
 
 /// What a file of policy documents holds.
 #[derive(Debug, Clone, Default)]
@@ -163,6 +163,11 @@ fn name(reader: &Reader<'_>, root: &At<'_>) -> Result<PolicyName, ParseError> {
         ));
     };
     reader.fields(&metadata, METADATA)?;
+    for field in ["labels", "annotations"] {
+        if let Some(map) = metadata.get(field) {
+            texts(reader, &map)?;
+        }
+    }
     let Some(name) = reader.text_of(&metadata, "name")? else {
         return Err(reader.invalid(&metadata, "`name` is missing; give the policy a name"));
     };
@@ -183,6 +188,16 @@ fn name(reader: &Reader<'_>, root: &At<'_>) -> Result<PolicyName, ParseError> {
         namespace,
         name: name.into(),
     })
+}
+
+/// A map of texts.
+fn texts(reader: &Reader<'_>, map: &At<'_>) -> Result<(), ParseError> {
+    match map.node.value {
+        Value::Map(_) => map
+            .entries()
+            .try_for_each(|(_, value)| reader.text(&value).map(drop)),
+        _ => Err(reader.mismatch(map, "a map")),
+    }
 }
 
 /// What can still be said about a document that was refused.

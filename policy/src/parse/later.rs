@@ -2,7 +2,7 @@
 
 use super::at::{At, Reader};
 use super::error::ParseError;
-use super::{l7, selector};
+use super::{dns, http, l7, selector};
 use crate::direction::Direction;
 use crate::yaml::Value;
 
@@ -51,7 +51,7 @@ const ICMP4: &[&str] = &[
     "Timestamp",
     "TimestampReply",
     "Photuris",
-    "ExtendedEcho Request",
+    "ExtendedEchoRequest",
     "ExtendedEchoReply",
 ];
 
@@ -171,8 +171,8 @@ pub(super) fn service(reader: &mut Reader<'_>, at: &At<'_>) -> Result<(), ParseE
 /// An element of `toFQDNs`.
 pub(super) fn fqdn(reader: &mut Reader<'_>, at: &At<'_>) -> Result<(), ParseError> {
     reader.fields(at, &["matchName", "matchPattern"])?;
-    let name = l7::dns_name(reader, at)?;
-    let pattern = l7::dns_pattern(reader, at)?;
+    let name = dns::name(reader, at)?;
+    let pattern = dns::pattern(reader, at)?;
     match (name, pattern) {
         (Some(_), Some(_)) => Err(reader.invalid(
             at,
@@ -214,7 +214,7 @@ pub(super) fn tls(
         let Some(tls) = at.get(field) else { continue };
         reader.fields(&tls, &["secret", "trustedCA", "certificate", "privateKey"])?;
         if let Some(secret) = tls.get("secret") {
-            l7::secret(reader, &secret)?;
+            http::secret(reader, &secret)?;
         }
         reader.not_yet(&tls, field);
     }

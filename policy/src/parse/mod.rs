@@ -6,8 +6,11 @@
 //! document is refused instead, because what is ignored is often a restriction.
 
 mod at;
+mod dns;
 mod document;
 mod error;
+mod http;
+mod kafka;
 mod l7;
 mod later;
 mod peer;

@@ -39,27 +39,47 @@ fn read(text: &str, range: Range<usize>) -> Option<Result<Node<'_>, Fault>> {
 /// what looks like a scalar. Directives belong to the document behind them.
 fn split(text: &str) -> Vec<Range<usize>> {
     let mut start = text.len() - text.trim_start_matches('\u{feff}').len();
-    let mut chunks = Vec::new();
-    let mut directives_only = false;
     let mut at = start;
+    let mut chunks = Vec::new();
+    let mut head = Head::Empty;
     for line in text.get(start..).unwrap_or_default().split_inclusive('\n') {
-        if is_marker(line, "---") && !directives_only {
-            chunks.push(start..at);
-            start = at;
+        if is_marker(line, "---") {
+            if head != Head::Directives {
+                chunks.push(start..at);
+                start = at;
+            }
+            head = Head::Passed;
+        } else {
+            head = head.after(line);
         }
-        let blank = line.trim().is_empty() || line.starts_with('#');
-        directives_only = line.starts_with('%')
-            && (directives_only || is_blank(text.get(start..at)))
-            || directives_only && blank;
         at += line.len();
         if is_marker(line, "...") {
             chunks.push(start..at);
             start = at;
+            head = Head::Empty;
         }
     }
     chunks.push(start..at);
     chunks.retain(|chunk| !is_blank(text.get(chunk.clone())));
     chunks
+}
+
+/// What stands before the content of a document.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Head {
+    Empty,
+    Directives,
+    Passed,
+}
+
+impl Head {
+    fn after(self, line: &str) -> Self {
+        match self {
+            Self::Empty | Self::Directives if line.starts_with('%') => Self::Directives,
+            _ if line.trim().is_empty() || line.starts_with('#') => self,
+            _ => Self::Passed,
+        }
+    }
 }
 
 fn is_marker(line: &str, marker: &str) -> bool {
