@@ -52,6 +52,11 @@ fn main() -> std::process::ExitCode {
             "kernel_broken_policy_keeps_the_last_good_set",
             broken_policy,
         ),
+        Test::new(
+            "kernel_wrong_from_the_start_leaves_nothing",
+            wrong_from_the_start,
+        ),
+        Test::new("kernel_changed_while_nobody_watched", changed_meanwhile),
         Test::new("kernel_sigterm_removes_everything", sigterm),
         Test::new("kernel_keep_enforcing_leaves_it_in_force", keep_enforcing),
         Test::new(
@@ -131,9 +136,22 @@ impl World {
                 sink.lock().unwrap().push_str(&text);
             }
         });
-        let node = Node { process, told };
-        node.wait_for("endpoints enforced")?;
-        Ok(node)
+        let mut node = Node { process, told };
+        let mut ended = false;
+        let _ = eventually(|| {
+            ended = node.process.try_wait().is_ok_and(|status| status.is_some());
+            ended || node.told().contains("endpoints enforced")
+        });
+        node.wait_for(if ended {
+            "porin-node:"
+        } else {
+            "endpoints enforced"
+        })?;
+        if ended {
+            Err(node.told().into())
+        } else {
+            Ok(node)
+        }
     }
 
     /// Can the client open a connection to this port?
@@ -155,7 +173,7 @@ impl Drop for World {
 const CONFIG: &str = r#"
 node = "test"
 policies = "policies"
-pins = "pins"
+pins = "run/pins"
 flows = "flows.json"
 
 [[endpoint]]
@@ -390,13 +408,53 @@ fn broken_policy() -> Outcome {
     })
 }
 
+fn wrong_from_the_start() -> Outcome {
+    with_world(|world| {
+        fs::write(
+            world.dir.join("policies/server.yaml"),
+            POLICY.replace("ingress", "ingres"),
+        )?;
+        let started = world.start(&[]).err().ok_or("it started")?.to_string();
+        assert!(
+            started.contains("server.yaml:7"),
+            "file and line: {started}"
+        );
+        assert!(world.connects(DENIED), "nothing was changed");
+        assert!(!world.dir.join("run").exists(), "nothing is left behind");
+        Ok(())
+    })
+}
+
+fn changed_meanwhile() -> Outcome {
+    with_world(|world| {
+        let first = world.start(&[]).map_err(|error| error.to_string())?;
+        first.stop(Signal::SIGKILL)?;
+        let file = world.dir.join("policies/server.yaml");
+        fs::write(&file, POLICY.replace("app: client", "app: other"))?;
+        let second = world.start(&[]).map_err(|error| error.to_string())?;
+        second.wait_for("(2 adopted)")?;
+        assert!(!world.connects(ALLOWED), "the policies of today");
+        second.stop(Signal::SIGKILL)?;
+        fs::write(&file, "kind: [")?;
+        assert!(world.start(&[]).is_err(), "broken policies are told");
+        assert!(
+            !world.connects(ALLOWED) && !world.connects(DENIED),
+            "what was enforced still is"
+        );
+        fs::write(&file, POLICY)?;
+        let third = world.start(&[]).map_err(|error| error.to_string())?;
+        assert!(world.connects(ALLOWED) && !world.connects(DENIED));
+        third.stop(Signal::SIGTERM)
+    })
+}
+
 fn sigterm() -> Outcome {
     with_world(|world| {
         let node = world.start(&[]).map_err(|error| error.to_string())?;
         assert!(!world.connects(DENIED));
         node.stop(Signal::SIGTERM)?;
         assert!(world.connects(DENIED), "nothing is enforced any more");
-        assert!(!world.dir.join("pins").exists(), "the pins are gone");
+        assert!(!world.dir.join("run").exists(), "the pins are gone");
         let mounts = fs::read_to_string("/proc/thread-self/mountinfo")?;
         assert!(
             !mounts.contains(&*world.dir.to_string_lossy()),
@@ -441,7 +499,7 @@ fn unprivileged() -> Outcome {
         let told = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{told}");
         assert!(told.contains("CAP_NET_ADMIN"), "{told}");
-        assert!(!world.dir.join("pins").exists(), "nothing is left behind");
+        assert!(!world.dir.join("run").exists(), "nothing is left behind");
         Ok(())
     })
 }

@@ -1,19 +1,6 @@
 //! The configuration file.
 //!
-//! ```toml
-//! policies = "policies"            # directory of YAML files, watched
-//! pins = "/sys/fs/bpf/porin"       # a bpffs is mounted here if there is none
-//! flows = "-"                      # "-" standard output, a file, or "none"
-//! format = "json"                  # or "compact"
-//! semantics = "strict"             # or "cilium"
-//!
-//! [[endpoint]]
-//! name = "api-0"
-//! namespace = "backend"
-//! interface = "veth-api"           # host side; or netns = "/proc/4242/ns/net"
-//! addresses = ["10.0.1.5", "fd00::5"]
-//! labels = { app = "api" }
-//! ```
+//! `node.toml` beside this crate's sources is a complete one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -155,7 +142,7 @@ enum FamiliesName {
 }
 
 fn default_pins() -> PathBuf {
-    PathBuf::from("/sys/fs/bpf/porin")
+    PathBuf::from("/run/porin/bpf")
 }
 
 fn default_flows() -> String {
@@ -324,9 +311,15 @@ labels = { app = "api" }
     fn paths_are_relative_to_the_file() {
         let config = parse(GOOD).unwrap();
         assert_eq!(config.policies, Path::new("/etc/porin/policies"));
-        assert_eq!(config.pins, Path::new("/sys/fs/bpf/porin"));
+        assert_eq!(config.pins, Path::new("/run/porin/bpf"));
         assert_eq!(config.flows, FlowsTo::Stdout);
         assert_eq!(config.endpoints[0].labels.namespace(), Some("backend"));
+    }
+
+    #[test]
+    fn the_sample_is_good() {
+        let config = parse(include_str!("../../node.toml")).unwrap();
+        assert_eq!(config.endpoints.len(), 2);
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(crate) enum NodeError {
         path: PathBuf,
         source: Box<dyn Error + Send + Sync>,
     },
+    #[error(transparent)]
+    Privilege(porin::datapath::probe::Missing),
     #[error("endpoint `{endpoint}`: {reason}")]
     Device { endpoint: String, reason: String },
     #[error("cannot read the policies in `{}`", path.display())]

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use porin::datapath::probe::probe;
 
 use config::Config;
+use error::NodeError;
 use node::Node;
 
 /// The arguments of `porin-node run`.
@@ -45,6 +46,7 @@ pub(crate) fn main(args: &RunArgs) -> ExitCode {
     }
     match Node::start(config).and_then(|node| node.run(args.keep_enforcing)) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error @ NodeError::Privilege(_)) => fail(&error, UNABLE),
         Err(error) => fail(&error, 1),
     }
 }

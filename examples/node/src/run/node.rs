@@ -52,7 +52,15 @@ impl Node {
             .addresses(config.addresses)
             .pins(pins.path())
             .open()
-            .map_err(NodeError::Open)?;
+            .map_err(NodeError::Open)
+            .inspect_err(|_| {
+                // The failure to tell is the first one.
+                let _ = if pins.is_fresh() {
+                    pins.remove()
+                } else {
+                    Ok(())
+                };
+            })?;
         let mut node = Self {
             enforcer,
             pins,
@@ -61,8 +69,18 @@ impl Node {
             stop,
             began: Instant::now(),
         };
-        node.bring_up(specs)?;
-        Ok(node)
+        match node.bring_up(specs) {
+            Ok(()) => Ok(node),
+            Err(error) => {
+                // What was adopted stays in force; without that, nothing stays behind.
+                let _ = if node.enforcer.adopted() > 0 {
+                    Ok(())
+                } else {
+                    node.end()
+                };
+                Err(error)
+            }
+        }
     }
 
     fn bring_up(&mut self, specs: Vec<EndpointSpec>) -> Result<(), NodeError> {
@@ -107,17 +125,24 @@ impl Node {
             }
         }
         self.tell_flows(Duration::ZERO);
-        let Self { enforcer, pins, .. } = self;
-        let failed = |error| NodeError::Close(error);
         if keep_enforcing {
-            enforcer.keep();
+            self.enforcer.keep();
             eprintln!("porin-node: stopped; what was enforced stays in force");
             return Ok(());
         }
-        enforcer.close().map_err(|error| failed(Box::new(error)))?;
-        pins.remove().map_err(|error| failed(Box::new(error)))?;
+        self.end()?;
         eprintln!("porin-node: stopped; nothing is enforced any more");
         Ok(())
+    }
+
+    /// Takes everything back.
+    fn end(self) -> Result<(), NodeError> {
+        let Self { enforcer, pins, .. } = self;
+        enforcer
+            .close()
+            .map_err(|error| NodeError::Close(Box::new(error)))?;
+        pins.remove()
+            .map_err(|error| NodeError::Close(Box::new(error)))
     }
 
     fn tell_flows(&mut self, limit: Duration) {
