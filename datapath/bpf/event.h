@@ -25,6 +25,31 @@ INLINE void count_lost(__u32 kind)
 		*n += 1;
 }
 
+/* Everything that the packet and its judgement say. */
+static __noinline int describe(struct event *e, const struct crossing *c, const struct packet *p)
+{
+	if (!e || !c || !p)
+		return 0;
+	e->time = c->now;
+	e->source = p->source;
+	e->destination = p->destination;
+	e->epoch = c->cell >> CELL_EPOCH_SHIFT;
+	e->cookie = c->cookie;
+	e->source_port = p->source_port;
+	e->destination_port = p->destination_port;
+	e->direction = c->direction;
+	e->match = c->match;
+	e->protocol = p->protocol;
+	e->tcp_flags = p->tcp_flags;
+	e->icmp_type = p->icmp_type;
+	e->icmp_code = p->icmp_code;
+	e->reply = c->reply;
+	e->family = p->family;
+	e->reserved[0] = 0;
+	e->reserved[1] = 0;
+	return 0;
+}
+
 INLINE void tell(struct __sk_buff *skb, const struct endpoint *ep, struct crossing *c,
 		 const struct packet *p, __u8 kind, int reason)
 {
@@ -40,30 +65,14 @@ INLINE void tell(struct __sk_buff *skb, const struct endpoint *ep, struct crossi
 		count_lost(kind);
 		return;
 	}
-	e->time = c->now;
-	e->source = p->source;
-	e->destination = p->destination;
-	e->epoch = c->cell >> CELL_EPOCH_SHIFT;
+	describe(e, c, p);
 	e->source_identity = leaving ? own : c->peer;
 	e->destination_identity = leaving ? c->peer : own;
 	e->endpoint = ep ? ep->id : 0;
 	e->ifindex = skb->ifindex;
-	e->cookie = c->cookie;
 	e->length = skb->len;
-	e->source_port = p->source_port;
-	e->destination_port = p->destination_port;
 	e->kind = kind;
-	e->direction = c->direction;
 	e->reason = reason;
-	e->match = c->match;
-	e->protocol = p->protocol;
-	e->tcp_flags = p->tcp_flags;
-	e->icmp_type = p->icmp_type;
-	e->icmp_code = p->icmp_code;
-	e->reply = c->reply;
-	e->family = p->family;
-	e->reserved[0] = 0;
-	e->reserved[1] = 0;
 	pending = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
 	bpf_ringbuf_submit(e, pending >= wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }

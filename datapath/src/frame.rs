@@ -6,7 +6,7 @@ use porin_flow::TcpFlags;
 use porin_policy::Protocol;
 
 /// Length of an Ethernet header.
-pub const ETHERNET: usize = 14;
+const ETHERNET: usize = 14;
 
 /// An Ethernet frame with one IP packet, as a probe of what the programs do with it.
 ///

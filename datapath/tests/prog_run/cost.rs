@@ -37,7 +37,7 @@ pub(crate) fn established(loader: Loader) -> Outcome {
                     per_run(to.time(&packet(b, mark), REPEAT)?),
                 ]);
             }
-            let [empty, lookup, leave, arrive] = medians(rounds);
+            let [empty, lookup, leave, arrive] = medians(&rounds);
             let unit = lookup - empty;
             let units = (leave + arrive - 2.0 * empty) / unit;
             eprintln!(
@@ -54,7 +54,7 @@ fn per_run(total: Duration) -> f64 {
     total.as_secs_f64() * 1e9 / f64::from(REPEAT)
 }
 
-fn medians(rounds: Vec<[f64; 4]>) -> [f64; 4] {
+fn medians(rounds: &[[f64; 4]]) -> [f64; 4] {
     std::array::from_fn(|column| {
         let mut values: Vec<f64> = rounds.iter().map(|round| round[column]).collect();
         values.sort_unstable_by(f64::total_cmp);

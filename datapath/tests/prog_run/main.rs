@@ -1,5 +1,13 @@
 //! Packets by hand through the real programs (`BPF_PROG_TEST_RUN`), with every loader.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unreachable,
+    reason = "a test says by panicking that its subject is wrong"
+)]
+
 mod adoption;
 #[path = "../common/mod.rs"]
 mod common;

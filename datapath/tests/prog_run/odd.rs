@@ -254,7 +254,7 @@ pub(crate) fn unknown_protocols(loader: Loader) -> Outcome {
 fn fragment4(frame: &Frame, id: u8, at: u16, more: bool) -> Frame {
     spoiled(frame.clone(), |bytes| {
         bytes[IPV4 + 5] = id;
-        let field = at / 8 | if more { 0x2000 } else { 0 };
+        let field = (at / 8) | if more { 0x2000 } else { 0 };
         bytes[IPV4 + 6..IPV4 + 8].copy_from_slice(&field.to_be_bytes());
     })
 }
