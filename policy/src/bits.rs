@@ -87,6 +87,7 @@ impl Bits {
 
     fn find(&self, word: u32) -> Result<usize, usize> {
         match self.0.last() {
+            Some((last, _)) if *last == word => Ok(self.0.len() - 1),
             Some((last, _)) if *last < word => Err(self.0.len()),
             _ => self.0.binary_search_by_key(&word, |(word, _)| *word),
         }

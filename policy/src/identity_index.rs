@@ -1,45 +1,22 @@
 //! The identities by slot, and by each label they carry.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasher, RandomState};
 
 use ipnet::IpNet;
 use porin_identity::{IdentityId, Label, Labels, Operator, Requirement, Selector, source};
 
 use crate::bits::Bits;
+use crate::label_map::{LabelMap, Wanted};
 use crate::map_state::IdentityHash;
-
-/// What a label or a part of it is found by: 128 bits under a secret of this process.
-pub(crate) type LabelHash = u128;
-
-/// Hashes labels and the labels that selectors ask for.
-#[derive(Debug, Default)]
-pub(crate) struct LabelHasher([RandomState; 2]);
-
-impl LabelHasher {
-    pub(crate) fn key(&self, source: &str, key: &str) -> LabelHash {
-        self.hash((source, key, None::<&str>))
-    }
-
-    pub(crate) fn pair(&self, source: &str, key: &str, value: &str) -> LabelHash {
-        self.hash((source, key, Some(value)))
-    }
-
-    fn hash(&self, parts: (&str, &str, Option<&str>)) -> LabelHash {
-        let [high, low] = &self.0;
-        (u128::from(high.hash_one(parts)) << 64) | u128::from(low.hash_one(parts))
-    }
-}
 
 /// Identities in slots: small numbers that are used again.
 #[derive(Debug, Default)]
 pub(crate) struct IdentityIndex {
-    hasher: LabelHasher,
     slots: Vec<Option<(IdentityId, Labels)>>,
     free: Vec<u32>,
     by_id: HashMap<IdentityId, u32, IdentityHash>,
     all: Bits,
-    carrying: HashMap<LabelHash, Bits, IdentityHash>,
+    carrying: LabelMap<Bits>,
     blocks: BTreeMap<IpNet, Bits>,
     /// The sources that labels have had so far.
     sources: Vec<Box<str>>,
@@ -48,10 +25,6 @@ pub(crate) struct IdentityIndex {
 }
 
 impl IdentityIndex {
-    pub(crate) fn hasher(&self) -> &LabelHasher {
-        &self.hasher
-    }
-
     pub(crate) fn add(&mut self, id: IdentityId, labels: &Labels) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
@@ -70,9 +43,7 @@ impl IdentityIndex {
             {
                 self.sources.push(label.source().into());
             }
-            for hash in self.hashes(label) {
-                self.carrying.entry(hash).or_default().insert(slot);
-            }
+            self.carrying.change(label, |slots| slots.insert(slot));
         }
         for block in labels.blocks() {
             self.blocks.entry(block).or_default().insert(slot);
@@ -86,14 +57,9 @@ impl IdentityIndex {
     pub(crate) fn remove(&mut self, id: IdentityId) -> Option<u32> {
         let slot = self.by_id.remove(&id)?;
         let (_, labels) = self.slots.get_mut(slot as usize)?.take()?;
-        let hashes: Vec<_> = labels.iter().flat_map(|label| self.hashes(label)).collect();
-        for hash in hashes {
-            if let Some(slots) = self.carrying.get_mut(&hash) {
-                slots.remove(slot);
-                if slots.is_empty() {
-                    self.carrying.remove(&hash);
-                }
-            }
+        for label in &labels {
+            self.carrying.change(label, |slots| slots.remove(slot));
+            self.carrying.tidy(label, Bits::is_empty);
         }
         for block in labels.blocks() {
             if let Some(slots) = self.blocks.get_mut(&block) {
@@ -118,36 +84,26 @@ impl IdentityIndex {
         self.by_id.get(&id).copied()
     }
 
-    fn hashes(&self, label: &Label) -> [LabelHash; 2] {
-        let (source, key) = (label.source(), label.key());
-        [
-            self.hasher.key(source, key),
-            self.hasher.pair(source, key, label.value()),
-        ]
-    }
-
     /// Who carries a key.
     pub(crate) fn with_key(&self, source: &str, key: &str) -> Bits {
-        self.union(source, |source| self.hasher.key(source, key))
+        self.union(source, |source| Wanted::key(source, key))
     }
 
     /// Who carries a key with a value.
     pub(crate) fn with_pair(&self, source: &str, key: &str, value: &str) -> Bits {
-        self.union(source, |source| self.hasher.pair(source, key, value))
+        self.union(source, |source| Wanted::pair(source, key, value))
     }
 
-    fn union(&self, source: &str, hash: impl Fn(&str) -> LabelHash) -> Bits {
+    fn union(&self, source: &str, wanted: impl Fn(&str) -> Wanted) -> Bits {
         let mut union = Bits::default();
-        let any = [source];
-        let all = self.sources.iter().map(|source| &**source);
         let mut add = |source: &str| {
-            if let Some(slots) = self.carrying.get(&hash(source)) {
+            if let Some(slots) = self.carrying.get(&wanted(source)) {
                 union.add(slots);
             }
         };
         match source {
-            source::ANY => all.for_each(&mut add),
-            _ => any.into_iter().for_each(&mut add),
+            source::ANY => self.sources.iter().for_each(|source| add(source)),
+            one => add(one),
         }
         union
     }
@@ -217,6 +173,12 @@ pub(crate) fn asks_for_a_label(term: &Requirement) -> bool {
 }
 
 fn is_ambiguous(labels: &Labels) -> bool {
+    let mut ordered = labels.iter();
+    let (first, last) = (ordered.next(), ordered.next_back());
+    // Labels stand in the order of their sources.
+    if first.map(Label::source) == last.or(first).map(Label::source) {
+        return false;
+    }
     let mut keys: Vec<&str> = labels.iter().map(Label::key).collect();
     keys.sort_unstable();
     keys.windows(2).any(|pair| pair.first() == pair.last())

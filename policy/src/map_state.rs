@@ -427,11 +427,6 @@ impl Hasher for IdentityHasher {
         }
     }
 
-    fn write_u128(&mut self, number: u128) {
-        // A label hash: any of its bits are as good as all.
-        self.0 = (number >> 64) as u64;
-    }
-
     fn write_u32(&mut self, number: u32) {
         self.0 = (self.0 ^ u64::from(number))
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)

@@ -11,8 +11,8 @@ use porin_identity::{IdentityId, Labels, Operator, Requirement, Selector, key, s
 
 use crate::Options;
 use crate::bits::Bits;
-use crate::identity_index::{IdentityIndex, LabelHash, asks_for_a_label};
-use crate::map_state::IdentityHash;
+use crate::identity_index::{IdentityIndex, asks_for_a_label};
+use crate::label_map::{LabelMap, Wanted};
 use crate::peer::{PeerSelector, entity_labels};
 use crate::rule::Entity;
 
@@ -38,7 +38,7 @@ struct Cached {
 /// The selectors by a label that whoever they pick must carry.
 #[derive(Debug, Default)]
 struct Asking {
-    by_label: HashMap<LabelHash, Vec<SelectorId>, IdentityHash>,
+    by_label: LabelMap<Vec<SelectorId>>,
     by_block: HashMap<IpNet, Vec<SelectorId>>,
     anything: Vec<SelectorId>,
 }
@@ -95,15 +95,9 @@ impl SelectorCache {
         if self.by_selector.is_empty() {
             return Vec::new();
         }
-        let hasher = self.identities.hasher();
         let mut asked = self.asking.anything.clone();
         for label in labels {
-            let (key, value) = (label.key(), label.value());
-            for source in [label.source(), source::ANY] {
-                for hash in [hasher.key(source, key), hasher.pair(source, key, value)] {
-                    asked.extend(self.asking.by_label.get(&hash).into_iter().flatten());
-                }
-            }
+            asked.extend(self.asking.by_label.asked_by(label).flatten());
         }
         for block in labels.blocks().flat_map(enclosing) {
             asked.extend(self.asking.by_block.get(&block).into_iter().flatten());
@@ -169,8 +163,8 @@ impl SelectorCache {
         match usable.min_by_key(|term| commonness(term)) {
             None => self.asking.anything.push(id),
             Some(term) => {
-                for hash in self.anchors(term) {
-                    self.asking.by_label.entry(hash).or_default().push(id);
+                for wanted in anchors(term) {
+                    self.asking.by_label.entry(wanted).push(id);
                 }
             }
         }
@@ -183,26 +177,22 @@ impl SelectorCache {
 
     fn intern_entity(&mut self, entity: Entity, id: SelectorId) -> Bits {
         let mut picked = Bits::default();
-        let mut hashes = Vec::new();
-        let hasher = self.identities.hasher();
+        let mut ask = |wanted| self.asking.by_label.entry(wanted).push(id);
         for name in entity_labels(entity) {
             picked.add(&self.identities.with_key(source::RESERVED, name));
-            hashes.push(hasher.key(source::RESERVED, name));
+            ask(Wanted::key(source::RESERVED, name));
         }
         match entity {
             Entity::Cluster => {
                 let own = &self.options.cluster_name;
                 picked.add(&self.identities.with_pair(source::K8S, key::CLUSTER, own));
-                hashes.push(hasher.pair(source::K8S, key::CLUSTER, own));
+                ask(Wanted::pair(source::K8S, key::CLUSTER, own));
             }
             Entity::ClusterMesh => {
                 picked.add(&self.identities.with_key(source::ANY, key::CLUSTER));
-                hashes.push(hasher.key(source::ANY, key::CLUSTER));
+                ask(Wanted::key(source::ANY, key::CLUSTER));
             }
             _ => {}
-        }
-        for hash in hashes {
-            self.asking.by_label.entry(hash).or_default().push(id);
         }
         picked
     }
@@ -218,22 +208,6 @@ impl SelectorCache {
         picked
     }
 
-    /// The hashes of the labels of which one must be there for a term to hold.
-    fn anchors(&self, term: &Requirement) -> Vec<LabelHash> {
-        let hasher = self.identities.hasher();
-        let (source, key) = (term.key.source(), term.key.key());
-        match &term.operator {
-            Operator::Equals(value) => vec![hasher.pair(source, key, value)],
-            Operator::In(values) => values
-                .iter()
-                .map(|value| hasher.pair(source, key, value))
-                .collect(),
-            Operator::Exists | Operator::NotIn(_) | Operator::DoesNotExist => {
-                vec![hasher.key(source, key)]
-            }
-        }
-    }
-
     /// Forgets the selectors that are not to be kept.
     pub(crate) fn retain(&mut self, keep: &HashSet<&PeerSelector>) {
         self.by_selector.retain(|selector, id| {
@@ -244,7 +218,7 @@ impl SelectorCache {
             kept
         });
         let alive = |id: &SelectorId| matches!(self.selectors.get(id.0 as usize), Some(Some(_)));
-        self.asking.by_label.retain(|_, ids| {
+        self.asking.by_label.retain(|ids| {
             ids.retain(alive);
             !ids.is_empty()
         });
@@ -253,6 +227,21 @@ impl SelectorCache {
             !ids.is_empty()
         });
         self.asking.anything.retain(alive);
+    }
+}
+
+/// The labels of which one must be there for a term to hold.
+fn anchors(term: &Requirement) -> Vec<Wanted> {
+    let (source, key) = (term.key.source(), term.key.key());
+    match &term.operator {
+        Operator::Equals(value) => vec![Wanted::pair(source, key, value)],
+        Operator::In(values) => values
+            .iter()
+            .map(|value| Wanted::pair(source, key, value))
+            .collect(),
+        Operator::Exists | Operator::NotIn(_) | Operator::DoesNotExist => {
+            vec![Wanted::key(source, key)]
+        }
     }
 }
 
