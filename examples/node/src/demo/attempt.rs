@@ -27,8 +27,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 /// How many attempts run at a time.
 const SIDE_BY_SIDE: usize = 8;
 
-/// How often the clients are looked at.
-const TICK: Duration = Duration::from_millis(1);
+/// How often what is under way is looked at.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 /// Both ends of an attempt on the wire.
 #[derive(Debug, Clone, Copy)]
@@ -57,23 +57,25 @@ impl Ends {
 
     /// Whether a flow tells of a packet on the way there.
     pub(crate) fn there(&self, flow: &Flow) -> bool {
-        let (Some(addresses), Some((_, port))) = (&flow.addresses, flow.ports()) else {
-            return false;
-        };
-        addresses.source == self.source
-            && addresses.destination == self.destination
-            && port == self.port
+        let (from, to) = (self.source, self.destination);
+        wire(flow).is_some_and(|(source, destination, _, port)| {
+            (source, destination, port) == (from, to, self.port)
+        })
     }
 
     /// Whether a flow tells of a packet on the way back.
     pub(crate) fn back(&self, flow: &Flow) -> bool {
-        let (Some(addresses), Some((port, _))) = (&flow.addresses, flow.ports()) else {
-            return false;
-        };
-        addresses.source == self.destination
-            && addresses.destination == self.source
-            && port == self.port
+        let (from, to) = (self.destination, self.source);
+        wire(flow).is_some_and(|(source, destination, port, _)| {
+            (source, destination, port) == (from, to, self.port)
+        })
     }
+}
+
+/// Addresses and ports of a flow: the source's, then the destination's.
+fn wire(flow: &Flow) -> Option<(IpAddr, IpAddr, u16, u16)> {
+    let (addresses, (source, destination)) = (flow.addresses.as_ref()?, flow.ports()?);
+    Some((addresses.source, addresses.destination, source, destination))
 }
 
 /// One client under way.
@@ -99,24 +101,25 @@ impl Attempt {
 
     /// What has come of it by now; `None` while it is open.
     fn seen(&mut self) -> Result<Option<Seen>, DemoError> {
-        if let Some(reason) = dropped(&self.flows).and_then(|flow| flow.drop_reason) {
-            return Ok(Some(Seen::Dropped(reason)));
-        }
         let overdue = Instant::now() >= self.end;
-        let seen = match self.client.try_wait()? {
+        let reason = dropped(&self.flows).and_then(|flow| flow.drop_reason);
+        let seen = match (self.client.try_wait()?, reason) {
             // The flow may come a moment after the answer.
-            Some(status) if status.success() => {
+            (Some(status), _) if status.success() => {
                 (overdue || deciding(&self.flows).is_some()).then_some(Seen::Open)
             }
-            Some(_) if overdue => Some(Seen::Failed(complaint(&mut self.client))),
-            None if overdue => Some(Seen::Silent),
-            _ => None,
+            (_, Some(reason)) => Some(Seen::Dropped(reason)),
+            (Some(_), None) => overdue.then(|| Seen::Failed(complaint(&mut self.client))),
+            (None, None) => overdue.then_some(Seen::Silent),
         };
         Ok(seen)
     }
 
     fn conclude(self, seen: Seen) -> Outcome {
-        let flow = dropped(&self.flows).or_else(|| deciding(&self.flows));
+        let flow = match seen {
+            Seen::Open => deciding(&self.flows),
+            _ => dropped(&self.flows).or_else(|| deciding(&self.flows)),
+        };
         Outcome {
             flow: flow.cloned(),
             probe: self.probe,

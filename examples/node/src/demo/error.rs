@@ -83,6 +83,9 @@ pub(crate) enum DemoError {
     /// The report could not be written.
     #[error("cannot write the report")]
     Report(#[from] io::Error),
+    /// A frame by hand could not be sent.
+    #[error("cannot send a frame")]
+    Frame(#[source] io::Error),
     /// Somebody is asked for who does not exist.
     #[error("nobody is called `{0}` in the world of the walk-through")]
     Nobody(String),

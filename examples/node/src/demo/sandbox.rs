@@ -55,7 +55,8 @@ pub(crate) fn repeat_inside() -> Result<ExitCode, SandboxError> {
             | CloneFlags::CLONE_NEWNET,
     )
     .map_err(SandboxError::Unshare)?;
-    let inner = Command::new("/proc/self/exe")
+    let program = env::current_exe().map_err(SandboxError::Inner)?;
+    let inner = Command::new(program)
         .args(env::args_os().skip(1))
         .arg(format!("--{INSIDE}"))
         .stdin(Stdio::piped())

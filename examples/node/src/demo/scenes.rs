@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use porin::flow::{DropReason, Flow};
 use porin_testbed::{PacketSocket, Process};
 
-use super::attempt::{Ends, PATIENCE, attempt, deciding, dropped};
+use super::attempt::{Ends, PATIENCE, TICK, attempt, deciding, dropped};
 use super::cast::{NEWCOMER, Pod, newcomer, successor};
 use super::client::{Clients, from_port};
-use super::error::{DemoError, file};
+use super::error::DemoError;
 use super::frame::syn;
 use super::guard::Guard;
 use super::probe::{Act, Outcome, Probe, Promise, Seen, What};
@@ -85,8 +85,8 @@ impl Scenes<'_> {
         let frame = syn(own, site.gateway, ends.source, ends.destination, ends.port)
             .ok_or_else(|| DemoError::NoAddress("frontend".to_owned()))?;
         self.guard.flows();
-        file("a packet socket".as_ref(), socket.send(&frame))?;
-        let flows = self.wait_for_drop(ends)?;
+        socket.send(&frame).map_err(DemoError::Frame)?;
+        let flows = self.wait_for_drop(ends);
         let flow = dropped(&flows).cloned();
         let reason = flow.as_ref().and_then(|flow| flow.drop_reason);
         self.outcomes.push(Outcome {
@@ -183,7 +183,7 @@ impl Scenes<'_> {
         let command = self.clients.download(API, ends.destination, port);
         let process = self.stage.site(NEWCOMER)?.namespace.spawn(command)?;
         let mut download = Download::new(process, ends);
-        download.grows(PATIENCE * 4);
+        download.began = download.grows(PATIENCE * 4);
         download.note(self.guard);
         Ok(download)
     }
@@ -213,15 +213,15 @@ impl Scenes<'_> {
     }
 
     /// The flows between two ends until one tells of a drop.
-    fn wait_for_drop(&mut self, ends: Ends) -> Result<Vec<Flow>, DemoError> {
+    fn wait_for_drop(&mut self, ends: Ends) -> Vec<Flow> {
         let end = Instant::now() + PATIENCE;
         let mut flows = Vec::new();
         while dropped(&flows).is_none() && Instant::now() < end {
             let new = self.guard.flows().into_iter();
             flows.extend(new.filter(|flow| ends.there(flow)));
-            thread::sleep(Duration::from_millis(1));
+            thread::sleep(TICK);
         }
-        Ok(flows)
+        flows
     }
 
     fn probe(
@@ -249,6 +249,8 @@ impl Scenes<'_> {
 struct Download {
     ends: Ends,
     received: Arc<AtomicU64>,
+    /// Whether it ever ran: what never began cannot be cut off.
+    began: bool,
     /// What was told of it since it was last asked about.
     flows: Vec<Flow>,
     /// Killed when the download is dropped.
@@ -270,6 +272,7 @@ impl Download {
         Self {
             ends,
             received,
+            began: false,
             flows: Vec::new(),
             _client: client,
         }
@@ -283,7 +286,7 @@ impl Download {
             if self.received.load(Ordering::Relaxed) > before {
                 return true;
             }
-            thread::sleep(Duration::from_millis(1));
+            thread::sleep(TICK);
         }
         false
     }
@@ -296,24 +299,29 @@ impl Download {
             .extend(new.filter(|flow| ends.there(flow) || ends.back(flow)));
     }
 
-    /// Watches until what is promised is seen, at most for the usual patience.
+    /// Watches for the usual patience, or until it is cut off as promised. Silence is no verdict:
+    /// a busy machine gets some more time to show one.
     fn watch(&mut self, guard: &mut Guard, promised: Promise) -> Seen {
-        let end = Instant::now() + PATIENCE;
+        if !self.began {
+            return Seen::Failed("the download did not begin".to_owned());
+        }
+        let start = Instant::now();
         loop {
             let goes_on = self.grows(STILL);
             self.note(guard);
             let reason = dropped(&self.flows).and_then(|flow| flow.drop_reason);
-            let seen = match (goes_on, reason) {
-                (true, _) => Seen::GoesOn,
-                (false, Some(reason)) => Seen::Stops(reason),
-                (false, None) => Seen::Silent,
+            let (seen, limit) = match (goes_on, reason) {
+                (true, _) => (Seen::GoesOn, PATIENCE),
+                (false, Some(reason)) if promised == Promise::Stops => {
+                    return Seen::Stops(reason);
+                }
+                (false, Some(reason)) => (Seen::Stops(reason), PATIENCE),
+                (false, None) => (Seen::Silent, PATIENCE * 4),
             };
-            // What is to go on is watched to the end.
-            let settled = promised == Promise::Stops && matches!(seen, Seen::Stops(_));
-            if settled || Instant::now() >= end {
+            if start.elapsed() >= limit {
                 return seen;
             }
-            thread::sleep(Duration::from_millis(1));
+            thread::sleep(TICK);
         }
     }
 }
