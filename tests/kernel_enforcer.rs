@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,9 @@ const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 78, 1, 2);
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 78, 2, 2);
 const PARTNER: Ipv4Addr = Ipv4Addr::new(10, 78, 3, 2);
 const EXCEPTED: Ipv4Addr = Ipv4Addr::new(10, 78, 3, 9);
+const CLIENT6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x78, 1, 0, 0, 0, 0, 2);
+const SERVER6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x78, 2, 0, 0, 0, 0, 2);
+const PARTNER6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x78, 3, 0, 0, 0, 0, 2);
 const PORT: u16 = 8080;
 const PATIENCE: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_millis(400);
@@ -60,6 +63,10 @@ fn main() -> std::process::ExitCode {
             in_world(changes)
         }),
         Test::new("kernel_what_is_wrong_changes_nothing", || in_world(wrong)),
+        Test::new("kernel_a_failed_addition_leaves_no_trace", || {
+            in_world(failed)
+        }),
+        Test::new("kernel_ipv6_is_judged_alike", || in_world(ipv6)),
         Test::new("kernel_blocks_are_told_apart", || in_world(blocks)),
         Test::new("kernel_a_reused_address_inherits_nothing", || {
             in_world(reused)
@@ -73,6 +80,7 @@ struct World {
     outside: Namespace,
     client_link: u32,
     server_link: u32,
+    outside_link: u32,
     /// Holds the server's side of its link.
     _server: Namespace,
 }
@@ -82,11 +90,12 @@ fn in_world(test: fn(&World) -> Outcome) -> Outcome {
     let [client, server, outside] = [Namespace::new()?, Namespace::new()?, Namespace::new()?];
     node.forward()?;
     let mut links = Vec::new();
-    for (pod, link, own) in [
-        (&client, "client", CLIENT),
-        (&server, "server", SERVER),
-        (&outside, "outside", PARTNER),
-    ] {
+    let pods = [
+        (&client, "client", CLIENT, CLIENT6),
+        (&server, "server", SERVER, SERVER6),
+        (&outside, "outside", PARTNER, PARTNER6),
+    ];
+    for (pod, link, own, own6) in pods {
         let [a, b, c, _] = own.octets();
         let gateway = Ipv4Addr::new(a, b, c, 1);
         links.push(node.veth(link, pod, "eth0")?.index);
@@ -95,9 +104,14 @@ fn in_world(test: fn(&World) -> Outcome) -> Outcome {
         node.up(link)?;
         pod.up("eth0")?;
         pod.add_default_route("eth0", gateway.into())?;
+        let [a, b, c, ..] = own6.segments();
+        let gateway6 = Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 1);
+        node.add_address(link, format!("{gateway6}/64").parse()?)?;
+        pod.add_address("eth0", format!("{own6}/64").parse()?)?;
+        pod.add_default_route("eth0", gateway6.into())?;
     }
     outside.add_address("eth0", format!("{EXCEPTED}/24").parse()?)?;
-    let listener = server.run(|| TcpListener::bind((SERVER, PORT)))??;
+    let listener = server.run(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT)))??;
     thread::spawn(move || {
         listener
             .incoming()
@@ -111,12 +125,13 @@ fn in_world(test: fn(&World) -> Outcome) -> Outcome {
             let _ = socket.send_to(&byte, from);
         }
     });
-    let [client_link, server_link, _] = links.try_into().map_err(|_| "three links")?;
+    let [client_link, server_link, outside_link] = links.try_into().map_err(|_| "three links")?;
     let world = World {
         client,
         outside,
         client_link,
         server_link,
+        outside_link,
         _server: server,
     };
     node.run(|| test(&world))?
@@ -141,12 +156,13 @@ fn now() -> Duration {
 
 impl World {
     fn client_spec(&self, app: &str) -> EndpointSpec {
-        EndpointSpec::new("client-0", labels(app), self.client_link).address(CLIENT.into())
+        EndpointSpec::new("client-0", labels(app), self.client_link)
+            .addresses([CLIENT.into(), CLIENT6.into()])
     }
 
     fn populate(&self, enforcer: &mut Enforcer) -> Result<[EndpointId; 2], Failed> {
         let server = EndpointSpec::new("server-0", labels("server"), self.server_link)
-            .address(SERVER.into());
+            .addresses([SERVER.into(), SERVER6.into()]);
         let ids = enforcer.add_endpoints([self.client_spec("client"), server], now())?;
         Ok(ids.try_into().map_err(|_| "two endpoints")?)
     }
@@ -215,8 +231,8 @@ fn names(flow: &Flow) -> Vec<String> {
 fn held(world: &World) -> Outcome {
     let mut enforcer = open().open()?;
     enforcer.load_policies([("may.yaml", CLIENT_MAY)], now())?;
-    let server =
-        EndpointSpec::new("server-0", labels("server"), world.server_link).address(SERVER.into());
+    let server = EndpointSpec::new("server-0", labels("server"), world.server_link)
+        .addresses([SERVER.into(), SERVER6.into()]);
     enforcer.add_endpoint(server, now())?;
     let client = enforcer.add_endpoint(world.client_spec("client").held(), now())?;
     assert!(!world.connects(), "held");
@@ -324,6 +340,58 @@ fn wrong(world: &World) -> Outcome {
     assert!(
         answers(&mut world.connect()?),
         "the last good set is in force"
+    );
+    enforcer.close()?;
+    Ok(())
+}
+
+fn failed(world: &World) -> Outcome {
+    let mut enforcer = open().open()?;
+    enforcer.load_policies([("may.yaml", CLIENT_MAY)], now())?;
+    world.populate(&mut enforcer)?;
+    let identities = enforcer.identities().len();
+    let nowhere =
+        EndpointSpec::new("nowhere-0", labels("nowhere"), 9999).address("10.78.9.9".parse()?);
+    let good =
+        EndpointSpec::new("good-0", labels("good"), world.outside_link).address(PARTNER.into());
+    assert!(
+        enforcer
+            .add_endpoints([good.clone(), nowhere], now())
+            .is_err()
+    );
+    assert_eq!(enforcer.endpoints().count(), 2);
+    assert_eq!(enforcer.datapath().endpoints().len(), 2);
+    assert_eq!(enforcer.identities().len(), identities);
+    assert!(
+        answers(&mut world.connect()?),
+        "the others are as they were"
+    );
+    enforcer.add_endpoint(good, now())?;
+    enforcer.close()?;
+    Ok(())
+}
+
+fn ipv6(world: &World) -> Outcome {
+    let mut enforcer = open().open()?;
+    enforcer.load_policies([("may.yaml", CLIENT_MAY)], now())?;
+    world.populate(&mut enforcer)?;
+    let connects = |pod: &Namespace| {
+        let attempt =
+            || TcpStream::connect_timeout(&SocketAddr::from((SERVER6, PORT)), SHORT).is_ok();
+        pod.run(attempt).unwrap()
+    };
+    assert!(connects(&world.client) && !connects(&world.outside));
+    let partner = PARTNER_MAY.replace(
+        "{cidr: 10.78.3.0/24, except: [10.78.3.8/29]}",
+        "{cidr: \"fd00:78:3::/48\"}",
+    );
+    enforcer.load_policies([("partner.yaml", partner.clone())], now())?;
+    assert!(!connects(&world.client) && connects(&world.outside));
+    let except = partner.replace("/48\"}", "/48\", except: [\"fd00:78:3::/64\"]}");
+    enforcer.load_policies([("partner.yaml", except)], now())?;
+    assert!(
+        !connects(&world.outside),
+        "an address inside of the exception"
     );
     enforcer.close()?;
     Ok(())
