@@ -73,6 +73,7 @@ mod error;
 mod explain;
 mod identity_index;
 mod l7;
+mod label_map;
 mod lane;
 mod level;
 mod lint;
