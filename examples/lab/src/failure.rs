@@ -33,13 +33,6 @@ pub(crate) enum Failure {
     /// A file of vectors is of no known kind.
     #[error("`{}` is no known kind of vectors; the kind is the file's name up to `.jsonl`", path.display())]
     UnknownKind { path: PathBuf },
-    /// A line of vectors is not in the format of its kind.
-    #[error("{}:{line}: {reason}", path.display())]
-    Vector {
-        path: PathBuf,
-        line: usize,
-        reason: String,
-    },
     /// The kernel engine cannot run.
     #[error("the kernel engine cannot run: {0}")]
     Kernel(String),

@@ -362,7 +362,7 @@ fn a_wrong_answer_fails() {
         .replace("\"allowed\"", "\"?\"")
         .replace("\"denied\"", "\"allowed\"")
         .replace("\"?\"", "\"denied\"");
-    fs::write(&file, swapped).expect("a file");
+    fs::write(&file, format!("{swapped}\n{{}}\n")).expect("a file");
     let output = lab(&[
         "vectors",
         "--engine",
@@ -374,7 +374,7 @@ fn a_wrong_answer_fails() {
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output);
     assert!(
-        said.starts_with("FAILED ") && said.ends_with("0 passed, 1 failed\n"),
+        said.starts_with("FAILED ") && said.ends_with("0 passed, 2 failed\n"),
         "{said}"
     );
     assert!(said.contains("expected"), "{said}");

@@ -104,7 +104,7 @@ fn reference(resolved: &Resolved<'_>, queries: &[Query]) -> Result<Vec<Answer>, 
         policy,
     } = resolved;
     let reference = Reference::new(set, identities, policy.subject());
-    let reference = reference.map_err(|error| Fault::Format(error.to_string()))?;
+    let reference = reference.map_err(Fault::of)?;
     let ask = |query| {
         let said = reference.check(query);
         answer(said.verdict, said.redirect)

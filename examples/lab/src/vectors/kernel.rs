@@ -91,12 +91,12 @@ impl Kernel {
         let policy = resolved.policy;
         self.datapath
             .set_identity(ENDPOINT, policy.subject())
-            .map_err(failure)?;
+            .map_err(Fault::of)?;
         self.datapath
             .install(&[(ENDPOINT, policy.map_state())])
-            .map_err(failure)?;
-        self.datapath.set_ready(ENDPOINT).map_err(failure)?;
-        self.datapath.clear_flows().map_err(failure)?;
+            .map_err(Fault::of)?;
+        self.datapath.set_ready(ENDPOINT).map_err(Fault::of)?;
+        self.datapath.clear_flows().map_err(Fault::of)?;
         let Self {
             namespace,
             datapath,
@@ -112,13 +112,13 @@ impl Kernel {
                 let judged = judge(datapath, events, hook, &frame, ifindex)?;
                 answers.push(judged.answer(policy.check(query).redirect()));
             }
-            Ok::<_, Failure>(answers)
+            Ok::<_, Fault>(answers)
         });
-        Ok(judged.map_err(failure)??)
+        judged.map_err(Fault::of)?
     }
 
     /// Gives every peer an address: the number of it, for each query.
-    fn place(&mut self, queries: &[Query]) -> Result<Vec<u16>, Failure> {
+    fn place(&mut self, queries: &[Query]) -> Result<Vec<u16>, Fault> {
         let mut peers: Vec<_> = queries.iter().map(|query| query.peer).collect();
         peers.sort();
         peers.dedup();
@@ -129,7 +129,7 @@ impl Kernel {
             for address in [address(number, false), address(number, true)] {
                 self.datapath
                     .upsert_prefix(IpNet::from(address), *peer)
-                    .map_err(failure)?;
+                    .map_err(Fault::of)?;
             }
             self.owners.truncate(usize::from(number));
             self.owners.push(*peer);
@@ -142,7 +142,7 @@ impl Kernel {
         };
         queries
             .iter()
-            .map(|query| number(query).ok_or_else(|| failure("too many peers")))
+            .map(|query| number(query).ok_or_else(|| Fault::of("too many peers")))
             .collect()
     }
 }
@@ -206,13 +206,13 @@ fn judge(
     hook: Hook,
     frame: &Frame,
     ifindex: u32,
-) -> Result<Judged, Failure> {
+) -> Result<Judged, Fault> {
     let packet = TestPacket {
         bytes: frame.bytes(),
         ifindex,
         mark: 0,
     };
-    let passed = datapath.run(hook, &packet, 1).map_err(failure)?.passed;
+    let passed = datapath.run(hook, &packet, 1).map_err(Fault::of)?.passed;
     let mut without_proxy = false;
     events
         .drain(|seen| without_proxy |= seen.outcome == Outcome::Drop(DropReason::L7_WITHOUT_PROXY));

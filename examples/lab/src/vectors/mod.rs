@@ -10,6 +10,7 @@ mod policy;
 mod primitives;
 mod tally;
 
+use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 
@@ -58,7 +59,7 @@ fn file(
         .enumerate()
         .filter(|(_, line)| !line.trim().is_empty())
     {
-        let outcome = run(at, line, engines).map_err(|reason| reason.at(path, at + 1))?;
+        let outcome = run(at, line, engines).unwrap_or_else(Fault::into_outcome);
         let Some(differences) = tally.count(outcome) else {
             continue;
         };
@@ -84,36 +85,23 @@ fn name_of(line: &str) -> Option<String> {
     name.as_str().map(str::to_owned)
 }
 
-/// Why a line cannot be run at all.
-pub(crate) enum Fault {
-    /// The line is not in the format of its kind.
-    Format(String),
-    /// Nothing can be run.
-    Failure(Failure),
-}
+/// Why a case cannot be run: its line is not in the format of its kind, or something refuses it.
+/// Such a case counts as failed.
+pub(crate) struct Fault(String);
 
 impl Fault {
-    fn at(self, path: &Path, line: usize) -> Failure {
-        match self {
-            Self::Format(reason) => Failure::Vector {
-                path: path.to_path_buf(),
-                line,
-                reason,
-            },
-            Self::Failure(failure) => failure,
-        }
+    fn of(cause: impl Display) -> Self {
+        Self(cause.to_string())
+    }
+
+    fn into_outcome(self) -> Outcome {
+        Outcome::Failed(vec![format!("cannot be run: {}", self.0)])
     }
 }
 
 impl From<serde_json::Error> for Fault {
     fn from(error: serde_json::Error) -> Self {
-        Self::Format(error.to_string())
-    }
-}
-
-impl From<Failure> for Fault {
-    fn from(failure: Failure) -> Self {
-        Self::Failure(failure)
+        Self::of(error)
     }
 }
 

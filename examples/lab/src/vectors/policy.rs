@@ -59,8 +59,8 @@ fn not_yet(case: &Case) -> Result<Option<String>, Fault> {
         .identities
         .iter()
         .find(|identity| identity.id == case.subject);
-    let subject = subject.ok_or_else(|| Fault::Format("the subject has no identity".to_owned()))?;
-    let labels = subject.labels().map_err(Fault::Format)?;
+    let subject = subject.ok_or_else(|| Fault::of("the subject has no identity"))?;
+    let labels = subject.labels().map_err(Fault::of)?;
     for document in &case.policies {
         for refused in parse_documents("policy", document).refused {
             match refused.error.kind() {
@@ -78,12 +78,12 @@ fn not_yet(case: &Case) -> Result<Option<String>, Fault> {
 
 /// Loads the documents; which of them are refused must be the same.
 fn load(case: &Case, differences: &mut Vec<String>) -> Result<PolicySet, Fault> {
-    let mut set = PolicySet::new(case.options().map_err(Fault::Format)?);
+    let mut set = PolicySet::new(case.options().map_err(Fault::of)?);
     let named = |(index, text): (usize, &String)| (format!("policies[{index}]"), text.clone());
     let files: Vec<_> = case.policies.iter().enumerate().map(named).collect();
     let report = set
         .load(files.iter().map(|(file, text)| (file, text)))
-        .map_err(|error| Fault::Format(error.to_string()))?;
+        .map_err(Fault::of)?;
     for (index, (file, _)) in files.iter().enumerate() {
         let refused = report
             .refused
@@ -105,11 +105,9 @@ fn load(case: &Case, differences: &mut Vec<String>) -> Result<PolicySet, Fault> 
 fn identities(case: &Case) -> Result<Identities, Fault> {
     let mut identities = Identities::new(case.families());
     for identity in &case.identities {
-        let labels = identity.labels().map_err(Fault::Format)?;
+        let labels = identity.labels().map_err(Fault::of)?;
         let id = IdentityId::new(identity.id);
-        identities
-            .insert_fixed(id, labels)
-            .map_err(|error| Fault::Format(error.to_string()))?;
+        identities.insert_fixed(id, labels).map_err(Fault::of)?;
     }
     Ok(identities)
 }
@@ -155,7 +153,7 @@ fn compare_flows(
         .iter()
         .map(|flow| flow.query())
         .collect::<Result<Vec<_>, _>>();
-    let queries = queries.map_err(Fault::Format)?;
+    let queries = queries.map_err(Fault::of)?;
     for (engine, answers) in engines.decide(resolved, &queries)? {
         for ((flow, query), answer) in case.flows.iter().zip(&queries).zip(answers) {
             let expected: Answer = flow.answer();

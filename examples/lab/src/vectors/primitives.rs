@@ -56,7 +56,7 @@ pub(super) fn run(line: &str) -> Result<Outcome, Fault> {
             labels,
             matches,
         } => {
-            let labels = parse_labels(&labels).map_err(Fault::Format)?;
+            let labels = parse_labels(&labels).map_err(Fault::of)?;
             match parse_selector(&selector) {
                 Ok(selector) if selector.matches(&labels) == matches => None,
                 Ok(selector) => Some(format!("`{selector}` on `{labels}`: {} expected", matches)),
