@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use porin_datapath::abi::FlowEntry;
 use porin_datapath::sys::{Map, UpdateMode};
 use porin_datapath::{Config, Datapath, Frame, LoadError, Loader, PinError, Pins};
 use porin_flow::{DropReason, TcpFlags};
@@ -11,7 +12,7 @@ use porin_testbed::Namespace;
 use porin_testbed::suite::{Failed, Outcome};
 
 use crate::common::with_bpffs;
-use crate::node::{A, B, ID_B, Node, at, entry, everything, limits, tcp_port, v4};
+use crate::node::{A, B, ID_A, ID_B, Node, at, entry, everything, limits, tcp_port, v4};
 
 fn config(loader: Loader, root: &Path) -> Config {
     Config {
@@ -145,4 +146,81 @@ pub(crate) fn another_version_is_refused(loader: Loader) -> Outcome {
         );
         Ok(())
     })
+}
+
+/// Silence ends a flow: what comes after is judged as new. The clock of the
+/// programs cannot be moved, but the time at which they saw a flow last can.
+pub(crate) fn a_silent_flow_is_forgotten(loader: Loader) -> Outcome {
+    Namespace::new()?.run(|| with_bpffs(|root| silence(loader, root)))?
+}
+
+fn silence(loader: Loader, root: &Path) -> Outcome {
+    let (namespace, peer) = (Namespace::current()?, Namespace::new()?);
+    let devices = [
+        namespace.veth("a", &peer, "a")?.index,
+        namespace.veth("b", &peer, "b")?.index,
+    ];
+    let mut node = node(Datapath::open(&config(loader, root))?, devices)?;
+    fill(&mut node)?;
+    let web = entry(
+        Direction::Ingress,
+        ID_A,
+        tcp_port(80),
+        EntryAction::Allow,
+        21,
+    );
+    node.datapath
+        .install(&[(B, &[web].into_iter().collect())])?;
+    let flows = Map::from_pin(&root.join("node/maps/flows"))?;
+    let (a, b) = (at(v4(A), 4000), at(v4(B), 80));
+    let syn = Frame::tcp(a, b, TcpFlags::SYN);
+    let forth = Frame::tcp(a, b, TcpFlags::ACK);
+    let back = Frame::tcp(b, a, TcpFlags::ACK);
+    let fin = TcpFlags::FIN | TcpFlags::ACK;
+    let ends = [Frame::tcp(a, b, fin), Frame::tcp(b, a, fin)];
+    // Ticks of silence that each state of the connection bears, and that it does not.
+    for (answered, ended, bears, breaks) in [
+        (false, false, 50, 60),
+        (true, false, 7000, 7500),
+        (true, true, 8, 12),
+    ] {
+        for (silent, forgotten) in [(bears, false), (breaks, true)] {
+            node.datapath.clear_flows()?;
+            assert_eq!(node.cross(A, &syn).reason(), None);
+            if answered {
+                assert_eq!(node.cross(B, &back).reason(), None);
+            }
+            if ended {
+                assert_eq!(node.cross(A, &ends[0]).reason(), None);
+                assert_eq!(node.cross(B, &ends[1]).reason(), None);
+            }
+            rest(&flows, silent)?;
+            let late = node.cross(B, &back).reason();
+            assert_eq!(
+                late.is_some(),
+                forgotten,
+                "answered {answered}, ended {ended}, {silent}"
+            );
+            let again = node.cross(A, &forth);
+            assert_eq!(again.reason(), None);
+            let new = again.seen.len() == 2;
+            assert_eq!(new, forgotten, "{again:?}");
+        }
+    }
+    node.datapath.close()?;
+    Ok(())
+}
+
+/// Every flow was last seen this many ticks earlier than it was.
+fn rest(flows: &Map, ticks: u32) -> Outcome {
+    let offset = std::mem::offset_of!(FlowEntry, seen);
+    let mut entries = Vec::new();
+    flows.for_each(|key, value| entries.push((key.to_vec(), value.to_vec())))?;
+    for (key, mut value) in entries {
+        let seen = &mut value[offset..offset + 4];
+        let earlier = u32::from_ne_bytes(seen.try_into()?).wrapping_sub(ticks);
+        seen.copy_from_slice(&earlier.to_ne_bytes());
+        flows.update(&key, &value, UpdateMode::Existing)?;
+    }
+    Ok(())
 }

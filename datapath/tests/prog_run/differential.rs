@@ -202,8 +202,8 @@ impl Trial {
             _ => Protocol::ICMPV6,
         };
         let port = match protocol {
-            Protocol::ICMP => self.random.pick(&[0, 5, 8, 8, 13, 14, 17]),
-            Protocol::ICMPV6 => self.random.pick(&[100, 128, 128, 129, 139, 144, 151]),
+            Protocol::ICMP => self.random.pick(&[0, 3, 5, 8, 8, 11, 12, 13, 17]),
+            Protocol::ICMPV6 => self.random.pick(&[1, 2, 4, 100, 128, 128, 129, 139, 151]),
             Protocol::TCP | Protocol::UDP | Protocol::SCTP => self.random_port(),
             _ => 0,
         };
@@ -267,7 +267,7 @@ impl Trial {
                 PortPrefix::new(self.random_port(), bits)
             }
             Protocol::ICMP | Protocol::ICMPV6 if bits > 0 => {
-                PortPrefix::exact(self.random.pick(&[0, 8, 13, 128, 129, 144]))
+                PortPrefix::exact(self.random.pick(&[0, 1, 3, 8, 11, 13, 128, 129, 139]))
             }
             _ => PortPrefix::ALL,
         };
@@ -440,7 +440,14 @@ fn peers(node: &mut Node, random: &mut Random) -> Result<Vec<Peer>, Failed> {
 fn expected(query: &Query, found: Option<(MapKey, MapEntry)>) -> Option<DropReason> {
     let portless =
         !query.protocol.has_ports() && !matches!(query.protocol, Protocol::ICMP | Protocol::ICMPV6);
+    // Here they quote nothing, and so belong to no flow.
+    let error = match query.protocol {
+        Protocol::ICMP => matches!(query.port, 3 | 11 | 12),
+        Protocol::ICMPV6 => matches!(query.port, 1..=4),
+        _ => false,
+    };
     match found.map(|(_, entry)| entry.action) {
+        None if error => Some(DropReason::CT_TRUNCATED_OR_INVALID_HEADER),
         None if portless => Some(DropReason::UNKNOWN_L4_PROTOCOL),
         None => Some(DropReason::POLICY_DENIED),
         Some(EntryAction::Deny) => Some(DropReason::POLICY_DENY),

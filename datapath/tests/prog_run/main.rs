@@ -78,6 +78,10 @@ const TESTS: &[(&str, Body)] = &[
     ("a_swap_is_atomic", tables::a_swap_is_atomic),
     ("losses_are_counted", tables::losses_are_counted),
     ("adoption", adoption::a_restart_has_no_gap),
+    (
+        "a_silent_flow_is_forgotten",
+        adoption::a_silent_flow_is_forgotten,
+    ),
     ("adoption_refuses", adoption::another_version_is_refused),
     ("differential", differential::kernel_and_map_state_agree),
     ("established_cost", cost::established),
