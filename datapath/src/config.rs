@@ -1,6 +1,6 @@
 //! How a datapath is set up.
 
-use porin_identity::{Families, IdentityId};
+use porin_identity::{Families, Family, IdentityId};
 
 use crate::backend::Loader;
 use crate::link::AttachMode;
@@ -42,14 +42,15 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Identities of unknown IPv4 and IPv6 addresses: `world`, or one name per
-    /// family where both are spoken.
+    /// Identities of unknown IPv4 and IPv6 addresses: `world` where only one
+    /// family is spoken, and one name per family otherwise. A family that is
+    /// not spoken keeps its own name, so that no rule for the other picks it.
     #[must_use]
     pub const fn worlds(&self) -> (IdentityId, IdentityId) {
-        match self.families {
-            Families::Dual => (IdentityId::WORLD_IPV4, IdentityId::WORLD_IPV6),
-            _ => (IdentityId::WORLD, IdentityId::WORLD),
-        }
+        (
+            self.families.world(Family::V4),
+            self.families.world(Family::V6),
+        )
     }
 }
 
