@@ -112,6 +112,14 @@ impl Allow<'_> {
             .map_or(&L7Rules::None, |(_, element)| &element.l7)
     }
 
+    /// Whether its rule has no other element.
+    pub(super) fn is_whole_rule(&self) -> bool {
+        self.rule
+            .ports
+            .as_ref()
+            .is_none_or(|elements| elements.len() == 1)
+    }
+
     /// Whether both stand in one rule and element.
     pub(super) fn is(&self, other: &Self) -> bool {
         std::ptr::eq(self.rule, other.rule)

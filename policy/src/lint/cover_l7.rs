@@ -15,15 +15,17 @@ pub(super) fn shadows(wide: &L7Rules, narrow: &L7Rules) -> Vec<(usize, usize)> {
     }
 }
 
-/// For each narrow rule the first that strictly covers it.
 fn pairs<R>(wide: &[R], narrow: &[R], covers: fn(&R, &R) -> bool) -> Vec<(usize, usize)> {
     let strictly = |one: &R, other: &R| covers(one, other) && !covers(other, one);
-    let first = |(place, rule): (usize, &R)| {
-        wide.iter()
-            .position(|candidate| strictly(candidate, rule))
-            .map(|found| (found, place))
-    };
-    narrow.iter().enumerate().filter_map(first).collect()
+    let mut found = Vec::new();
+    for (place, rule) in narrow.iter().enumerate() {
+        let wider = wide
+            .iter()
+            .enumerate()
+            .filter(|(_, candidate)| strictly(candidate, rule));
+        found.extend(wider.map(|(at, _)| (at, place)));
+    }
+    found
 }
 
 fn covers_http(wide: &HttpRule, narrow: &HttpRule) -> bool {

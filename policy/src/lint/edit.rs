@@ -1,7 +1,7 @@
 //! From a finding to the text that it is about, and to the text that should be there.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use porin_identity::{Operator, Requirement, Selector};
@@ -15,14 +15,21 @@ use crate::yaml::{Entry, Lines, Node, Value, documents, is_plain_text};
 pub(super) struct Trees<'a>(RefCell<HashMap<*const u8, Rc<Vec<Option<Node<'a>>>>>>);
 
 impl<'a> Trees<'a> {
-    /// The tree of a document.
-    pub(super) fn tree(&self, document: &'a Document) -> Option<Node<'a>> {
+    /// Looks something up in the tree of a document.
+    pub(super) fn with<T>(
+        &self,
+        document: &'a Document,
+        look: impl FnOnce(&Node<'a>) -> Option<T>,
+    ) -> Option<T> {
         let text: &'a str = &document.source.text;
-        let mut known = self.0.borrow_mut();
-        let trees = known
-            .entry(text.as_ptr())
-            .or_insert_with(|| Rc::new(documents(text).into_iter().map(Result::ok).collect()));
-        trees.get(document.source.index)?.clone()
+        let read = || Rc::new(documents(text).into_iter().map(Result::ok).collect());
+        let trees = Rc::clone(
+            self.0
+                .borrow_mut()
+                .entry(text.as_ptr())
+                .or_insert_with(read),
+        );
+        look(trees.get(document.source.index)?.as_ref()?)
     }
 }
 
@@ -34,14 +41,22 @@ pub(super) fn spec_node<'n, 'a>(tree: &'n Node<'a>, spec: &Spec) -> Option<&'n N
     }
 }
 
-/// The list that a rule stands in, and the rule itself.
+/// The list that a rule stands in.
+pub(super) fn rule_list<'n, 'a>(
+    tree: &'n Node<'a>,
+    spec: &Spec,
+    rule: &Rule,
+) -> Option<&'n Node<'a>> {
+    spec_node(tree, spec)?.get(list_field(rule.direction, rule.action))
+}
+
+/// The node of a rule.
 pub(super) fn rule_node<'n, 'a>(
     tree: &'n Node<'a>,
     spec: &Spec,
     rule: &Rule,
-) -> Option<(&'n Node<'a>, &'n Node<'a>)> {
-    let list = spec_node(tree, spec)?.get(list_field(rule.direction, rule.action))?;
-    Some((list, list.item(rule.index)?))
+) -> Option<&'n Node<'a>> {
+    rule_list(tree, spec, rule)?.item(rule.index)
 }
 
 /// Edits of one document.
@@ -58,9 +73,14 @@ impl<'a> Editor<'a> {
         &self.document.source.text
     }
 
-    fn edit(&self, start: u32, end: u32, replacement: String) -> Edit {
+    /// Where a node begins.
+    pub(super) fn location(&self, start: u32) -> Location {
         let (line, column) = Lines::new(self.text()).place(start);
-        let location = Location::new(self.document.location.file(), line, column);
+        Location::new(self.document.location.file(), line, column)
+    }
+
+    fn edit(&self, start: u32, end: u32, replacement: String) -> Edit {
+        let location = self.location(start);
         Edit {
             location,
             start: start as usize,
@@ -74,15 +94,39 @@ impl<'a> Editor<'a> {
         self.edit(node.start, node.end, by.into())
     }
 
-    /// Takes an element out of a list; the last one left is replaced by `instead`.
-    pub(super) fn remove(&self, list: &Node<'_>, index: usize, instead: &str) -> Option<Edit> {
-        let item = list.item(index)?;
-        let before = index.checked_sub(1).and_then(|before| list.item(before));
-        Some(match (before, list.item(index + 1)) {
-            (Some(before), _) => self.edit(before.end, item.end, String::new()),
-            (None, Some(next)) => self.edit(item.start, next.start, String::new()),
-            (None, None) => self.replace(item, instead),
-        })
+    /// Takes elements out of a list; `instead` stays if none else does. Elements that are aliases
+    /// stand elsewhere in the text, and then nothing is edited.
+    pub(super) fn remove(
+        &self,
+        list: &Node<'_>,
+        gone: &BTreeSet<usize>,
+        instead: &str,
+    ) -> Vec<Edit> {
+        let Value::List(items) = &list.value else {
+            return Vec::new();
+        };
+        let in_order = items
+            .windows(2)
+            .all(|pair| matches!(pair, [a, b] if a.end <= b.start));
+        let (Some(first), Some(last)) = (items.first(), items.last()) else {
+            return Vec::new();
+        };
+        if gone.is_empty() || !in_order {
+            return Vec::new();
+        }
+        let Some((kept, stays)) = items
+            .iter()
+            .enumerate()
+            .find(|(place, _)| !gone.contains(place))
+        else {
+            return vec![self.edit(first.start, last.end, instead.to_owned())];
+        };
+        let head = (kept > 0).then(|| self.edit(first.start, stays.start, String::new()));
+        let behind = items.iter().zip(items.iter().skip(1)).enumerate();
+        let rest = behind
+            .filter(|(before, _)| *before >= kept && gone.contains(&(before + 1)))
+            .map(|(_, (before, item))| self.edit(before.end, item.end, String::new()));
+        head.into_iter().chain(rest).collect()
     }
 
     /// Puts an entry before the first one of a map, in the map's own style.

@@ -168,11 +168,13 @@ impl Suggestion {
             .iter()
             .filter(|edit| edit.location.file() == file)
             .collect();
-        edits.sort_by_key(|edit| std::cmp::Reverse(edit.start));
+        edits.sort_by_key(|edit| std::cmp::Reverse((edit.start, edit.end)));
         let mut edited = text.to_owned();
+        let mut behind = text.len();
         for edit in edits {
-            if edited.get(edit.start..edit.end).is_some() {
+            if edit.end <= behind && edited.get(edit.start..edit.end).is_some() {
                 edited.replace_range(edit.start..edit.end, &edit.replacement);
+                behind = edit.start;
             }
         }
         edited

@@ -16,6 +16,7 @@ mod pl003;
 mod pl004;
 mod pl005;
 mod pl006;
+mod prune;
 mod registry;
 
 pub use finding::{Code, Edit, Finding, Level, Related, Suggestion};

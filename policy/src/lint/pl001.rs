@@ -13,8 +13,8 @@ pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
                 let reason = format!(
                     "an empty `{field}` closes nothing in Cilium, which refuses a document that holds nothing else; strict semantics deny the direction"
                 );
-                let edits = run.trees.tree(document).and_then(|tree| {
-                    let node = spec_node(&tree, spec)?.get(field)?;
+                let edits = run.trees.with(document, |tree| {
+                    let node = spec_node(tree, spec)?.get(field)?;
                     Some(Editor::of(document).replace(node, "[{}]"))
                 });
                 let advice = format!(

@@ -11,7 +11,7 @@ use crate::direction::Direction;
 use crate::peer::scope_peer;
 use crate::rule::{Document, Location, Peer, Peers, Rule, Spec};
 use crate::world::{Workload, World};
-use crate::yaml::{Lines, Node, Value, is_plain_text};
+use crate::yaml::{Node, Value, is_plain_text};
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
     let Some(world) = run.world else { return };
@@ -136,16 +136,17 @@ fn locate(run: &Run<'_>, what: &What<'_>, namespaces: &[&str]) -> Option<(Locati
         .documents
         .iter()
         .find(|document| std::ptr::eq(*document, what.document))?;
-    let tree = run.trees.tree(document)?;
-    let (_, rule) = rule_node(&tree, what.spec, what.rule)?;
     let field = match what.rule.direction {
         Direction::Ingress => "fromEndpoints",
         Direction::Egress => "toEndpoints",
     };
-    let node = rule.get(field)?.item(what.place)?;
-    let (line, column) = Lines::new(&document.source.text).place(node.start);
-    let location = Location::new(document.location.file(), line, column);
-    Some((location, edit(document, node, what.selector, namespaces)))
+    run.trees.with(document, |tree| {
+        let node = rule_node(tree, what.spec, what.rule)?
+            .get(field)?
+            .item(what.place)?;
+        let location = Editor::of(document).location(node.start);
+        Some((location, edit(document, node, what.selector, namespaces)))
+    })
 }
 
 fn edit(

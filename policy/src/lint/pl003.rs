@@ -3,30 +3,38 @@
 use super::allow::Allow;
 use super::edit::{Editor, render_peers, rule_node};
 use super::finding::{Code, Edit, Suggestion};
+use super::prune::Pruning;
 use super::registry::{Found, Run};
 use crate::direction::Direction;
 use crate::rule::Peers;
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
     for narrow in run.allows.iter() {
-        let Some(wide) = run.allows.beside(narrow).find(|wide| shadows(wide, narrow)) else {
-            continue;
-        };
+        let wider: Vec<&Allow<'_>> = run
+            .allows
+            .beside(narrow)
+            .filter(|wide| shadows(wide, narrow))
+            .collect();
+        let Some(wide) = wider.first() else { continue };
         let field = wide.direction().name();
         let reason = format!(
             "allowances are a union: {} allows all that this {field} rule allows and more, so the narrower text restricts nothing",
             wide.of.name
         );
-        let advice = match wide.covers_peers(narrow) && !narrow.covers_peers(wide) {
-            true => format!(
+        let advice = match (narrow.covers_subject(wide), narrow.covers_peers(wide)) {
+            (false, _) => format!(
+                "drop this rule, or narrow {}, which guards others too",
+                wide.of.name
+            ),
+            (true, false) => format!(
                 "give the rule in {} the peers of this one, or drop this one",
                 wide.of.name
             ),
-            false => format!("drop the wider rule in {}, or this one", wide.of.name),
+            (true, true) => format!("drop the wider rule in {}, or this one", wide.of.name),
         };
         let suggestion = Suggestion {
             advice,
-            edits: edit(run, wide, narrow).into_iter().collect(),
+            edits: edits(run, &wider, narrow),
         };
         let place = (narrow.document, narrow.rule.location.clone());
         let related = Some(wide.related());
@@ -51,33 +59,55 @@ fn shadows(wide: &Allow<'_>, narrow: &Allow<'_>) -> bool {
         && !(narrow.covers_ports(wide) && narrow.covers_peers(wide))
 }
 
-/// Narrows the wider rule: to the peers of the narrower one, or away if only its ports are wider.
-fn edit(run: &Run<'_>, wide: &Allow<'_>, narrow: &Allow<'_>) -> Option<Edit> {
-    let document = run.documents.get(wide.document)?;
-    let tree = run.trees.tree(document)?;
-    let (list, node) = rule_node(&tree, wide.spec, wide.rule)?;
-    let editor = Editor::of(document);
-    let same_place = wide.of.name.namespace == narrow.of.name.namespace;
-    let Peers::Listed(peers) = &narrow.rule.peers else {
-        return editor.remove(list, wide.rule.index, "{}");
-    };
-    if narrow.covers_peers(wide) || !same_place || std::ptr::eq(wide.rule, narrow.rule) {
-        return editor.remove(list, wide.rule.index, "{}");
+/// What also guards others is left alone: then the narrower rule goes, which changes nothing. A
+/// single wider rule gets the peers of the narrower; if there are more of them, or if its peers are
+/// not what is wider or stand for other ports too, the wider allowances go.
+fn edits<'a>(run: &Run<'a>, wider: &[&Allow<'a>], narrow: &Allow<'a>) -> Vec<Edit> {
+    let mut pruning = Pruning::default();
+    if !wider.iter().all(|wide| narrow.covers_subject(wide)) {
+        pruning.allow(narrow);
+        return pruning.edits(run);
     }
+    let narrowed = match wider {
+        [wide] if !narrow.covers_peers(wide) && wide.is_whole_rule() => {
+            narrow_peers(run, wide, narrow).map(|edit| (wide, edit))
+        }
+        _ => None,
+    };
+    let Some((wide, edit)) = narrowed else {
+        wider.iter().for_each(|wide| pruning.allow(wide));
+        return pruning.edits(run);
+    };
+    if !narrow.covers_ports(wide) {
+        // The wider rule says the same now, and more.
+        pruning.allow(narrow);
+    }
+    std::iter::once(edit).chain(pruning.edits(run)).collect()
+}
+
+/// Gives the wider rule the peers of the narrower one.
+fn narrow_peers<'a>(run: &Run<'a>, wide: &Allow<'a>, narrow: &Allow<'a>) -> Option<Edit> {
+    let Peers::Listed(peers) = &narrow.rule.peers else {
+        return None;
+    };
     let prefix = match wide.direction() {
         Direction::Ingress => "from",
         Direction::Egress => "to",
     };
     let (kind, value) = render_peers(peers)?;
     let key = format!("{prefix}{kind}");
-    let kinds = ["Endpoints", "CIDR", "CIDRSet", "Entities"];
-    let present = kinds
-        .iter()
-        .filter_map(|kind| node.entry(&format!("{prefix}{kind}")))
-        .collect::<Vec<_>>();
-    match present.as_slice() {
-        [] => editor.insert_entry(node, &key, &value),
-        [only] => Some(editor.replace_entry(only, &key, &value)),
-        _ => editor.remove(list, wide.rule.index, "{}"),
-    }
+    let document = run.documents.get(wide.document)?;
+    run.trees.with(document, |tree| {
+        let node = rule_node(tree, wide.spec, wide.rule)?;
+        let editor = Editor::of(document);
+        let kinds = ["Endpoints", "CIDR", "CIDRSet", "Entities"];
+        let mut present = kinds
+            .iter()
+            .filter_map(|kind| node.entry(&format!("{prefix}{kind}")));
+        match (present.next(), present.next()) {
+            (None, _) => editor.insert_entry(node, &key, &value),
+            (Some(only), None) => Some(editor.replace_entry(only, &key, &value)),
+            _ => None,
+        }
+    })
 }

@@ -2,35 +2,36 @@
 
 use super::allow::Allow;
 use super::cover::ports_meet;
-use super::edit::{Editor, rule_node};
-use super::finding::{Code, Edit, Suggestion};
+use super::finding::{Code, Suggestion};
+use super::prune::Pruning;
 use super::registry::{Found, Run};
 use crate::l7::L7Rules;
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
     for judged in run.allows.iter().filter(|allow| !allow.l7().is_none()) {
-        let Some(plain) = run
+        let mut plain = run
             .allows
             .beside(judged)
-            .find(|plain| dissolves(plain, judged))
-        else {
-            continue;
-        };
+            .filter(|plain| dissolves(plain, judged))
+            .peekable();
+        let Some(first) = plain.peek() else { continue };
         let kind = judged.l7().field().unwrap_or("l7");
         let reason = format!(
             "{} allows the same peers the same port without rules, and in Cilium that lifts these `{kind}` rules; strict semantics keep them",
-            plain.of.name
+            first.of.name
         );
         let advice = format!(
             "take the plain allowance out of {}; these rules allow what they should",
-            plain.of.name
+            first.of.name
         );
+        let related = Some(first.related());
+        let mut pruning = Pruning::default();
+        plain.for_each(|plain| pruning.allow(plain));
         let suggestion = Suggestion {
             advice,
-            edits: remove(run, plain).into_iter().collect(),
+            edits: pruning.edits(run),
         };
         let place = (judged.document, judged.rule.location.clone());
-        let related = Some(plain.related());
         found.extend(Found::new(
             run,
             Code::L7Dissolved,
@@ -56,18 +57,4 @@ fn dissolves(plain: &Allow<'_>, judged: &Allow<'_>) -> bool {
         _ => ports_meet(ports(), judged.element.map(|(_, element)| element)),
     };
     plain.l7().is_none() && plain.covers_subject(judged) && plain.covers_peers(judged) && reaches()
-}
-
-/// Takes an allowance out, and leaves the default deny that its rule switches on.
-pub(super) fn remove(run: &Run<'_>, allow: &Allow<'_>) -> Option<Edit> {
-    let document = run.documents.get(allow.document)?;
-    let tree = run.trees.tree(document)?;
-    let (list, rule) = rule_node(&tree, allow.spec, allow.rule)?;
-    let editor = Editor::of(document);
-    match (rule.get("toPorts"), allow.element) {
-        (Some(elements), Some((index, _))) if elements.item(1).is_some() => {
-            editor.remove(elements, index, "{}")
-        }
-        _ => editor.remove(list, allow.rule.index, "{}"),
-    }
 }

@@ -1,65 +1,76 @@
 //! PL005 header-regex: header values are compared as they stand, not as patterns.
 
+use super::allow::Allow;
 use super::edit::{Editor, quote, rule_node};
-use super::finding::{Code, Suggestion};
+use super::finding::{Code, Edit, Suggestion};
 use super::registry::{Found, Run};
 use crate::l7::{HeaderRule, L7Rules};
-use crate::rule::Location;
-use crate::yaml::Lines;
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
     for allow in run.allows.iter() {
-        let (L7Rules::Http(rules), Some((element, _))) = (allow.l7(), allow.element) else {
+        let L7Rules::Http(rules) = allow.l7() else {
             continue;
         };
-        let headers = rules.iter().enumerate().flat_map(|(at, rule)| {
-            rule.headers
+        for (at, rule) in rules.iter().enumerate() {
+            for (place, header) in rule
+                .headers
                 .iter()
                 .enumerate()
-                .map(move |(place, header)| (at, place, header))
-        });
-        for (at, place, header) in headers.filter(|(.., header)| is_pattern(header)) {
-            let value = header.value.as_deref().unwrap_or_default();
-            let reason = format!(
-                "the value `{value}` of header `{}` is compared as it stands, so no real value passes in Cilium; strict semantics read `.*` as presence",
-                header.name
-            );
-            let advice = format!(
-                "write `{}` alone to ask for the header with any value",
-                header.name
-            );
-            let (location, edit) = (|| {
-                let document = run.documents.get(allow.document)?;
-                let tree = run.trees.tree(document)?;
-                let (_, node) = rule_node(&tree, allow.spec, allow.rule)?;
-                let rules = node
-                    .get("toPorts")?
-                    .item(element)?
-                    .get("rules")?
-                    .get("http")?;
-                let text = rules.item(at)?.get("headers")?.item(place)?;
-                let (line, column) = Lines::new(&document.source.text).place(text.start);
-                let location = Location::new(document.location.file(), line, column);
-                Some((
-                    location,
-                    Some(Editor::of(document).replace(text, quote(&header.name))),
-                ))
-            })()
-            .unwrap_or_else(|| (allow.rule.location.clone(), None));
-            let suggestion = Suggestion {
-                advice,
-                edits: edit.into_iter().collect(),
-            };
-            found.extend(Found::new(
-                run,
-                Code::HeaderPattern,
-                (allow.document, location),
-                None,
-                reason,
-                suggestion,
-            ));
+                .filter(|(_, header)| is_pattern(header))
+            {
+                found.extend(report(run, allow, (at, place), header));
+            }
         }
     }
+}
+
+fn report<'a>(
+    run: &Run<'a>,
+    allow: &Allow<'a>,
+    at: (usize, usize),
+    header: &HeaderRule,
+) -> Option<Found> {
+    let HeaderRule { name, value } = header;
+    let value = value.as_deref().unwrap_or_default();
+    let reason = format!(
+        "the value `{value}` of header `{name}` is compared as it stands, so no real value passes in Cilium; strict semantics read `.*` as presence"
+    );
+    let advice = format!("write `{name}` alone to ask for the header with any value");
+    let edit = edit(run, allow, at, name);
+    let location = edit
+        .as_ref()
+        .map_or(&allow.rule.location, |edit| &edit.location)
+        .clone();
+    let suggestion = Suggestion {
+        advice,
+        edits: edit.into_iter().collect(),
+    };
+    Found::new(
+        run,
+        Code::HeaderPattern,
+        (allow.document, location),
+        None,
+        reason,
+        suggestion,
+    )
+}
+
+fn edit<'a>(
+    run: &Run<'a>,
+    allow: &Allow<'a>,
+    (at, place): (usize, usize),
+    name: &str,
+) -> Option<Edit> {
+    let document = run.documents.get(allow.document)?;
+    let (element, _) = allow.element?;
+    run.trees.with(document, |tree| {
+        let element = rule_node(tree, allow.spec, allow.rule)?
+            .get("toPorts")?
+            .item(element)?;
+        let rule = element.get("rules")?.get("http")?.item(at)?;
+        let text = rule.get("headers")?.item(place)?;
+        Some(Editor::of(document).replace(text, quote(name)))
+    })
 }
 
 /// Whether a value looks like a regular expression rather than like a value.

@@ -3,15 +3,15 @@
 
 use super::allow::Allow;
 use super::cover_l7::shadows;
-use super::edit::{Editor, rule_node};
-use super::finding::{Code, Edit, Suggestion};
-use super::pl004;
+use super::finding::{Code, Suggestion};
+use super::prune::Pruning;
 use super::registry::{Found, Run};
 use crate::l7::L7Rules;
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
     for narrow in run.allows.iter().filter(|allow| !allow.l7().is_none()) {
-        let Some((wide, at, place)) = shadow(run, narrow) else {
+        let shadowing = shadowing(run, narrow);
+        let Some((wide, at, place)) = shadowing.first() else {
             continue;
         };
         let kind = narrow.l7().field().unwrap_or("l7");
@@ -19,41 +19,61 @@ pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
             "a request passes if any rule matches: `{kind}[{at}]` of {} matches all that `{kind}[{place}]` here does and more",
             wide.of.name
         );
-        if drops_client_id(wide.l7(), at, narrow.l7(), place) {
+        if drops_client_id(wide.l7(), *at, narrow.l7(), *place) {
             reason.push_str(" (and a client id is chosen by the client: it is no credential)");
         }
-        let advice = format!(
-            "take `{kind}[{at}]` out of {}, so that this rule decides",
-            wide.of.name
-        );
+        let advice = match narrow.covers_subject(wide) {
+            true => format!(
+                "take `{kind}[{at}]` out of {}, so that this rule decides",
+                wide.of.name
+            ),
+            false => format!(
+                "drop this rule, or narrow {}, which guards others too",
+                wide.of.name
+            ),
+        };
+        let mut pruning = Pruning::default();
+        for (wide, at, place) in &shadowing {
+            match narrow.covers_subject(wide) {
+                true => pruning.item(wide, *at),
+                false => pruning.item(narrow, *place),
+            }
+        }
         let suggestion = Suggestion {
             advice,
-            edits: edit(run, wide, at).into_iter().collect(),
+            edits: pruning.edits(run),
         };
+        let related = Some(wide.related());
         let place = (narrow.document, narrow.rule.location.clone());
         found.extend(Found::new(
             run,
             Code::L7Shadowed,
             place,
-            Some(wide.related()),
+            related,
             reason,
             suggestion,
         ));
     }
 }
 
-/// The first allowance with a rule that covers a rule of `narrow`, and the places of both.
-fn shadow<'r, 'a>(run: &'r Run<'a>, narrow: &Allow<'a>) -> Option<(&'r Allow<'a>, usize, usize)> {
+/// Every L7 rule that covers one of `narrow`: the allowance it stands in, and both places.
+fn shadowing<'r, 'a>(run: &'r Run<'a>, narrow: &Allow<'a>) -> Vec<(&'r Allow<'a>, usize, usize)> {
     let wider = |wide: &&Allow<'_>| {
         !wide.l7().is_none()
             && wide.covers_subject(narrow)
             && wide.covers_peers(narrow)
             && wide.covers_ports(narrow)
     };
-    run.allows.beside(narrow).filter(wider).find_map(|wide| {
-        let (at, place) = shadows(wide.l7(), narrow.l7()).into_iter().next()?;
-        Some((wide, at, place))
-    })
+    let pairs = |wide: &'r Allow<'a>| {
+        shadows(wide.l7(), narrow.l7())
+            .into_iter()
+            .map(move |(at, place)| (wide, at, place))
+    };
+    run.allows
+        .beside(narrow)
+        .filter(wider)
+        .flat_map(pairs)
+        .collect()
 }
 
 fn drops_client_id(wide: &L7Rules, at: usize, narrow: &L7Rules, place: usize) -> bool {
@@ -65,23 +85,5 @@ fn drops_client_id(wide: &L7Rules, at: usize, narrow: &L7Rules, place: usize) ->
                     .is_some_and(|rule| rule.client_id.is_some())
         }
         _ => false,
-    }
-}
-
-/// Takes the wider rule out of its list. A list without rules would allow everything, so the last
-/// rule goes with the allowance that it belongs to.
-fn edit(run: &Run<'_>, wide: &Allow<'_>, at: usize) -> Option<Edit> {
-    let document = run.documents.get(wide.document)?;
-    let tree = run.trees.tree(document)?;
-    let (_, rule) = rule_node(&tree, wide.spec, wide.rule)?;
-    let (element, _) = wide.element?;
-    let list = rule
-        .get("toPorts")?
-        .item(element)?
-        .get("rules")?
-        .get(wide.l7().field()?)?;
-    match list.item(1) {
-        Some(_) => Editor::of(document).remove(list, at, "{}"),
-        None => pl004::remove(run, wide),
     }
 }

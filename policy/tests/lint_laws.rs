@@ -1,0 +1,179 @@
+//! Laws of lint over random sets: edits make findings disappear, in block style and in JSON.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+use porin_policy::{Document, Finding, Options, World, lint, parse_documents};
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+
+const WORLD: &str = "
+workloads:
+- {name: one, namespace: a, labels: {app: x, tier: t}}
+- {name: two, namespace: b, labels: {app: z}}
+- {name: three, namespace: c, labels: {app: z, tier: t}}
+";
+
+fn selector() -> impl Strategy<Value = Value> {
+    select(vec![
+        json!({}),
+        json!({"matchLabels": {"app": "x"}}),
+        json!({"matchLabels": {"app": "z"}}),
+        json!({"matchLabels": {"app": "x", "tier": "t"}}),
+        json!({"matchExpressions": [{"key": "app", "operator": "In", "values": ["x", "z"]}]}),
+        json!({"matchExpressions": [{"key": "app", "operator": "In", "values": ["z"]}], "matchLabels": {"tier": "t"}}),
+    ])
+}
+
+fn peers() -> impl Strategy<Value = Option<(&'static str, Value)>> {
+    prop_oneof![
+        1 => Just(None),
+        3 => prop::collection::vec(selector(), 1..3).prop_map(|list| Some(("Endpoints", json!(list)))),
+        1 => select(vec![json!(["10.0.0.0/8"]), json!(["10.1.0.0/16", "192.0.2.1"])]).prop_map(|list| Some(("CIDR", list))),
+        1 => select(vec![json!([{"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}])]).prop_map(|list| Some(("CIDRSet", list))),
+        1 => select(vec![json!(["all"]), json!(["world"]), json!(["cluster", "host"])]).prop_map(|list| Some(("Entities", list))),
+    ]
+}
+
+fn l7() -> impl Strategy<Value = Option<Value>> {
+    let http = select(vec![
+        json!({}),
+        json!({"method": "GET"}),
+        json!({"method": "GET", "path": "/a/.*"}),
+        json!({"path": "/a/b/.*", "headers": ["Authorization: .*", "X-Y"]}),
+    ]);
+    let kafka = select(vec![
+        json!({"role": "produce"}),
+        json!({"role": "produce", "topic": "t"}),
+        json!({"apiKey": "produce", "topic": "t", "clientID": "c"}),
+    ]);
+    prop_oneof![
+        2 => Just(None),
+        2 => prop::collection::vec(http, 1..4).prop_map(|list| Some(json!({"http": list}))),
+        1 => prop::collection::vec(kafka, 1..4).prop_map(|list| Some(json!({"kafka": list}))),
+    ]
+}
+
+fn element() -> impl Strategy<Value = Value> {
+    let port = select(vec![
+        json!({"port": "80", "protocol": "TCP"}),
+        json!({"port": "443", "protocol": "TCP"}),
+        json!({"port": "80", "endPort": 90, "protocol": "TCP"}),
+    ]);
+    (prop::collection::vec(port, 1..3), l7()).prop_map(|(ports, l7)| match l7 {
+        Some(rules) => json!({"ports": ports, "rules": rules}),
+        None => json!({"ports": ports}),
+    })
+}
+
+fn rule(prefix: &'static str) -> impl Strategy<Value = Value> {
+    (peers(), prop::collection::vec(element(), 0..3)).prop_map(move |(peers, elements)| {
+        let mut rule = serde_json::Map::new();
+        if let Some((kind, list)) = peers {
+            rule.insert(format!("{prefix}{kind}"), list);
+        }
+        if !elements.is_empty() {
+            rule.insert("toPorts".to_owned(), json!(elements));
+        }
+        Value::Object(rule)
+    })
+}
+
+fn policy() -> impl Strategy<Value = Value> {
+    let lists = (
+        prop::collection::vec(rule("from"), 0..4),
+        prop::option::of(prop::collection::vec(rule("to"), 0..2)),
+    );
+    (select(vec![Some("a"), Some("b"), None]), selector(), lists).prop_map(
+        |(namespace, subject, (ingress, egress))| {
+            let mut spec = json!({"endpointSelector": subject, "ingress": ingress});
+            if let (Some(egress), Some(spec)) = (egress, spec.as_object_mut()) {
+                spec.insert("egress".to_owned(), json!(egress));
+            }
+            let kind = if namespace.is_some() {
+                "CiliumNetworkPolicy"
+            } else {
+                "CiliumClusterwideNetworkPolicy"
+            };
+            let mut metadata = json!({"name": "p"});
+            if let (Some(namespace), Some(metadata)) = (namespace, metadata.as_object_mut()) {
+                metadata.insert("namespace".to_owned(), json!(namespace));
+            }
+            json!({"apiVersion": "cilium.io/v2", "kind": kind, "metadata": metadata, "spec": spec})
+        },
+    )
+}
+
+/// Block style, with empty collections and scalars as JSON writes them.
+fn block(value: &Value, indent: usize) -> String {
+    let pad = " ".repeat(indent);
+    let nested = |value: &Value, indent: usize| match value {
+        Value::Object(map) if !map.is_empty() => format!("\n{}", block(value, indent)),
+        Value::Array(list) if !list.is_empty() => format!("\n{}", block(value, indent)),
+        scalar => format!(" {scalar}\n"),
+    };
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| format!("{pad}{key}:{}", nested(value, indent + 2)))
+            .collect(),
+        Value::Array(list) => list
+            .iter()
+            .map(|item| match item {
+                Value::Object(map) if !map.is_empty() => {
+                    format!("{pad}- {}", block(item, indent + 2).trim_start())
+                }
+                item => format!("{pad}- {item}\n"),
+            })
+            .collect(),
+        scalar => format!("{pad}{scalar}\n"),
+    }
+}
+
+fn documents(files: &[(String, String)]) -> Vec<Document> {
+    let parse = |(name, text): &(String, String)| {
+        let parsed = parse_documents(name, text);
+        assert!(parsed.refused.is_empty(), "{:?}\n{text}", parsed.refused);
+        parsed.documents
+    };
+    files.iter().flat_map(parse).collect()
+}
+
+/// How many findings have the code of `finding` in the file of it.
+fn alike(findings: &[Finding], finding: &Finding) -> usize {
+    let same = |other: &&Finding| {
+        other.code == finding.code && other.location.file() == finding.location.file()
+    };
+    findings.iter().filter(same).count()
+}
+
+fn mends(files: &[(String, String)]) {
+    let world = World::parse("world.yaml", WORLD).unwrap();
+    let before = lint(&documents(files), Some(&world), &Options::new());
+    for finding in &before {
+        assert!(!finding.suggestion.edits.is_empty(), "{finding}");
+        let edited: Vec<_> = files
+            .iter()
+            .map(|(name, text)| (name.clone(), finding.suggestion.apply(name, text)))
+            .collect();
+        let after = lint(&documents(&edited), Some(&world), &Options::new());
+        assert!(
+            alike(&after, finding) < alike(&before, finding),
+            "{finding}\n{edited:#?}\n{after:#?}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_edit_makes_its_finding_disappear(policies in prop::collection::vec(policy(), 1..4)) {
+        let named = |extension: &str, text: fn(&Value) -> String| -> Vec<(String, String)> {
+            let file = |(at, policy): (usize, &Value)| (format!("{at}.{extension}"), text(policy));
+            policies.iter().enumerate().map(file).collect()
+        };
+        mends(&named("json", ToString::to_string));
+        mends(&named("yaml", |policy| block(policy, 0)));
+    }
+}
