@@ -5,8 +5,8 @@ use std::{
 
 use porin::{
     flow::{
-        DropReason, EndpointId, Flow, FlowBuilder, Observation, ObservationKind, Outcome, PolicyMatch, TcpFlags,
-        Timestamp, Tuple,
+        DropReason, EndpointId, Flow, FlowBuilder, Observation, ObservationKind, Outcome,
+        PolicyMatch, TcpFlags, Timestamp, Tuple,
     },
     identity::{Identities, Snapshot},
     policy::{Direction, Protocol, RuleCookie},
@@ -49,7 +49,10 @@ pub fn two_pods() -> Snapshot {
     let mut identities = Identities::default();
     for number in [1, 2] {
         // Fresh numbers above the reserved ones are always free.
-        let _ = identities.insert_fixed(World::pod(number), World::pod_labels(number, &number.to_string()));
+        let _ = identities.insert_fixed(
+            World::pod(number),
+            World::pod_labels(number, &number.to_string()),
+        );
     }
     identities.snapshot()
 }
