@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use porin_identity::Selector;
 
 use crate::level::Level;
-use crate::peer::{PeerSelector, PeerSet, peer_set, scope_peer, scope_subject};
+use crate::peer::{PeerSelector, PeerSet, Scope, peer_set};
 use crate::ports::{PortGroup, port_groups};
 use crate::rule::{Action, Document, Location, PolicyName, Spec};
 use crate::{Direction, Options, RuleCookie, RuleRef, Semantics};
@@ -96,9 +96,10 @@ pub(crate) fn compile(
         rules.push((number, Arc::new(rule)));
         number
     };
+    let scope = Scope::new(&document.name, options);
     let specs = document.specs.iter().enumerate();
     let specs = specs
-        .map(|(place, spec)| compile_spec(document, place, spec, options, &mut number))
+        .map(|(place, spec)| compile_spec(document, place, spec, &scope, options, &mut number))
         .collect();
     Compiled {
         name: document.name.clone(),
@@ -112,15 +113,16 @@ fn compile_spec(
     document: &Document,
     place: usize,
     spec: &Spec,
+    scope: &Scope,
     options: &Options,
     number: &mut impl FnMut(RuleRef) -> RuleCookie,
 ) -> CompiledSpec {
-    let subject = scope_subject(&spec.subject, &document.name);
+    let subject = scope.subject(&spec.subject);
     let mut lanes = Direction::ALL.map(|direction| empty_lane(spec, direction, options));
     for rule in &spec.rules {
         let has_ports = rule.ports.is_some();
-        let scope = |peer: &Selector| scope_peer(peer, &spec.subject, &document.name, options);
-        let peers = peer_set(&rule.peers, has_ports, scope);
+        let scoped = |peer: &Selector| scope.peer(peer, &spec.subject);
+        let peers = peer_set(&rule.peers, has_ports, scoped);
         let ports = port_groups(rule.ports.as_deref(), options.semantics);
         let cookie = number(RuleRef {
             policy: document.name.clone(),
@@ -177,11 +179,13 @@ pub(crate) fn closed(
     refused: &PolicyName,
     subjects: &[Selector],
     location: &Location,
+    options: &Options,
     mut cookie: impl FnMut(&RuleRef) -> RuleCookie,
 ) -> Compiled {
+    let scope = Scope::new(refused, options);
     let mut rules = Vec::new();
     let mut close = |(spec, subject): (usize, &Selector)| {
-        let subject = scope_subject(subject, refused);
+        let subject = scope.subject(subject);
         let [ingress, egress] = Direction::ALL.map(|direction| {
             let rule = RuleRef {
                 policy: refused.clone(),

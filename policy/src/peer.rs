@@ -114,56 +114,85 @@ fn lies_in(block: IpNet, labels: &Labels, families: Families) -> bool {
     labels.blocks().any(|own| block.contains(&own))
 }
 
-/// The subject of a namespaced policy lives in its namespace; that of a clusterwide one anywhere.
-pub(crate) fn scope_subject(subject: &Selector, policy: &PolicyName) -> Selector {
-    let Some(namespace) = &policy.namespace else {
-        return subject.clone();
-    };
-    let overwritten = |requirement: &&Requirement| {
-        requirement.key.source() == source::K8S
-            && requirement.key.key() == key::NAMESPACE
-            && matches!(requirement.operator, Operator::Equals(_))
-    };
-    let kept = subject
-        .requirements()
-        .iter()
-        .filter(|term| !overwritten(term))
-        .cloned();
-    kept.chain([k8s_equals(key::NAMESPACE, namespace)])
-        .collect()
+/// What the selectors of one policy mean beyond their text: its namespace and its cluster.
+pub(crate) struct Scope {
+    /// The subject lives here; `None` for clusterwide policies.
+    namespace: Option<Requirement>,
+    any_namespace: Requirement,
+    /// Peers live here unless their selector names a cluster; `None` if that is switched off.
+    cluster: Option<Requirement>,
 }
 
-/// Adds to a peer selector what its author left to the policy's own place: namespace and cluster.
+impl Scope {
+    pub(crate) fn new(policy: &PolicyName, options: &Options) -> Self {
+        let namespace = SelectorKey::new(source::K8S, key::NAMESPACE);
+        let own_cluster = || {
+            let cluster = SelectorKey::new(source::K8S, key::CLUSTER);
+            Requirement::equals(cluster, &options.cluster_name)
+        };
+        let own = policy.namespace.as_deref();
+        Self {
+            namespace: own.map(|own| Requirement::equals(namespace.clone(), own)),
+            any_namespace: Requirement::exists(namespace),
+            cluster: options.default_local_cluster.then(own_cluster),
+        }
+    }
+
+    /// The subject of a namespaced policy lives in its namespace, whatever else its selector says;
+    /// that of a clusterwide one anywhere.
+    pub(crate) fn subject(&self, written: &Selector) -> Selector {
+        let Some(namespace) = &self.namespace else {
+            return written.clone();
+        };
+        let overwritten = |term: &&Requirement| {
+            term.key == namespace.key && matches!(term.operator, Operator::Equals(_))
+        };
+        let kept = written
+            .requirements()
+            .iter()
+            .filter(|term| !overwritten(term));
+        kept.chain([namespace]).cloned().collect()
+    }
+
+    /// A peer selector with what its author left to the policy's own place. `subject` is the subject
+    /// as written.
+    pub(crate) fn peer(&self, written: &Selector, subject: &Selector) -> Selector {
+        if written.mentions_source(source::RESERVED) {
+            return written.clone();
+        }
+        let namespace = match &self.namespace {
+            _ if written.mentions(source::K8S, key::NAMESPACE) => None,
+            Some(namespace) => Some(namespace).filter(|_| !mentions_namespace_labels(written)),
+            None => Some(&self.any_namespace).filter(|_| !mentions_init(subject)),
+        };
+        let named = written.mentions(source::K8S, key::CLUSTER);
+        let cluster = self.cluster.as_ref().filter(|_| !named);
+        if namespace.is_none() && cluster.is_none() {
+            return written.clone();
+        }
+        written
+            .requirements()
+            .iter()
+            .chain(namespace)
+            .chain(cluster)
+            .cloned()
+            .collect()
+    }
+}
+
+/// One subject of one policy, scoped.
+pub(crate) fn scope_subject(subject: &Selector, policy: &PolicyName) -> Selector {
+    Scope::new(policy, &Options::default()).subject(subject)
+}
+
+/// One peer selector of one policy, scoped.
 pub(crate) fn scope_peer(
     peer: &Selector,
     subject: &Selector,
     policy: &PolicyName,
     options: &Options,
 ) -> Selector {
-    if peer.mentions_source(source::RESERVED) {
-        return peer.clone();
-    }
-    let mut scoped = peer.clone();
-    if !peer.mentions(source::K8S, key::NAMESPACE) {
-        match &policy.namespace {
-            Some(namespace) if !mentions_namespace_labels(peer) => {
-                scoped = scoped.with(k8s_equals(key::NAMESPACE, namespace));
-            }
-            None if !mentions_init(subject) => {
-                let namespace = SelectorKey::new(source::K8S, key::NAMESPACE);
-                scoped = scoped.with(Requirement::exists(namespace));
-            }
-            _ => {}
-        }
-    }
-    if options.default_local_cluster && !peer.mentions(source::K8S, key::CLUSTER) {
-        scoped = scoped.with(k8s_equals(key::CLUSTER, &options.cluster_name));
-    }
-    scoped
-}
-
-fn k8s_equals(key: &str, value: &str) -> Requirement {
-    Requirement::equals(SelectorKey::new(source::K8S, key), value)
+    Scope::new(policy, options).peer(peer, subject)
 }
 
 fn mentions_namespace_labels(selector: &Selector) -> bool {

@@ -9,7 +9,7 @@ use porin_identity::{
 
 use crate::l7::{HttpRule, KafkaRule, L7Rules, Mismatch};
 use crate::rule::{
-    Action, CidrPeer, Document, Entity, Peer, Peers, PortProtocol, PortSpec, Rule, Spec,
+    Action, CidrPeer, Document, Entity, Peer, Peers, PolicyName, PortProtocol, PortSpec, Rule, Spec,
 };
 use crate::{
     AllowLocalhost, Direction, Enforcement, Options, Parser, PolicySet, Protocol, Query, Redirect,
@@ -81,6 +81,9 @@ impl<'a> Reference<'a> {
         if !self.enforced(query.direction) {
             return answer(Verdict::Allow);
         }
+        if self.closed() {
+            return answer(Verdict::Deny);
+        }
         let covers = self.covers(query);
         if covers.iter().any(|cover| cover.does == Covering::Deny) {
             return answer(Verdict::Deny);
@@ -120,7 +123,8 @@ impl<'a> Reference<'a> {
         let options = self.set.options();
         let exempt = options.enforcement == Enforcement::Never
             || (self.is("host") && !options.host_firewall);
-        !exempt && (self.always() || self.selecting(direction).next().is_some())
+        let selected = || self.selecting(direction).next().is_some();
+        !exempt && (self.always() || self.closed() || selected())
     }
 
     fn options(&self) -> &Options {
@@ -157,8 +161,25 @@ impl<'a> Reference<'a> {
                 .empty_lists
                 .iter()
                 .any(|list| list.direction == direction);
-            (rules || (strict && lists)) && is_subject(document, spec, labels)
+            (rules || (strict && lists)) && is_subject(&document.name, &spec.subject, labels)
         })
+    }
+
+    /// Whether a refused document that meant to guard the subject was turned into a denial.
+    fn closed(&self) -> bool {
+        let meant = |name: &PolicyName, subjects: &[Selector]| {
+            let inside =
+                name.namespace.is_none() || self.labels.namespace() == name.namespace.as_deref();
+            let named = subjects
+                .iter()
+                .any(|subject| is_subject(name, subject, self.labels));
+            inside && (subjects.is_empty() || named)
+        };
+        let mut closed = self
+            .set
+            .closed()
+            .filter(|_| self.subject != IdentityId::HOST);
+        closed.any(|(name, subjects)| meant(name, subjects))
     }
 
     fn default_deny(&self, direction: Direction) -> bool {
@@ -402,15 +423,15 @@ impl<'a> Reference<'a> {
     }
 }
 
-fn is_subject(document: &Document, spec: &Spec, labels: &Labels) -> bool {
-    let Some(own) = document.name.namespace.as_deref() else {
-        return spec.subject.matches(labels);
+fn is_subject(policy: &PolicyName, subject: &Selector, labels: &Labels) -> bool {
+    let Some(own) = policy.namespace.as_deref() else {
+        return subject.matches(labels);
     };
     let overwritten = |term: &Requirement| {
         let equals = matches!(term.operator, Operator::Equals(_));
         equals && term.key.source() == source::K8S && term.key.key() == key::NAMESPACE
     };
-    let mut terms = spec.subject.requirements().iter();
+    let mut terms = subject.requirements().iter();
     labels.namespace() == Some(own) && terms.all(|term| overwritten(term) || term.matches(labels))
 }
 

@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use porin_identity::{IdentityId, Snapshot};
+use porin_identity::{IdentityId, Selector, Snapshot};
 use sha2::{Digest, Sha256};
 
 use crate::compile::{Compiled, closed, compile};
@@ -39,7 +39,7 @@ pub struct PolicySet {
     revision: Revision,
     documents: BTreeMap<PolicyName, Held>,
     /// Refused documents that were turned into denials.
-    closed: BTreeMap<PolicyName, Arc<Compiled>>,
+    closed: BTreeMap<PolicyName, Closed>,
     cookies: Cookies,
 }
 
@@ -85,6 +85,12 @@ pub enum RefusedOutcome {
 #[derive(Debug, Clone)]
 struct Held {
     document: Arc<Document>,
+    compiled: Arc<Compiled>,
+}
+
+#[derive(Debug, Clone)]
+struct Closed {
+    subjects: Vec<Selector>,
     compiled: Arc<Compiled>,
 }
 
@@ -260,11 +266,12 @@ impl PolicySet {
             namespace: None,
             name: format!("{} document {}", location.file(), refused.index).into(),
         });
-        let compiled = closed(&name, &refused.subjects, location, |rule| {
+        let compiled = closed(&name, &refused.subjects, location, &self.options, |rule| {
             self.cookies.number(rule)
         });
         self.cookies.insert(&compiled);
-        self.closed.insert(name, Arc::new(compiled));
+        let (subjects, compiled) = (refused.subjects.clone(), Arc::new(compiled));
+        self.closed.insert(name, Closed { subjects, compiled });
     }
 
     fn hold(&mut self, document: Document) {
@@ -279,7 +286,7 @@ impl PolicySet {
 
     fn forget(&mut self, name: &PolicyName) -> bool {
         let held = self.documents.remove(name).map(|held| held.compiled);
-        let closed = self.closed.remove(name);
+        let closed = self.closed.remove(name).map(|closed| closed.compiled);
         for compiled in held.iter().chain(&closed) {
             self.cookies.remove(compiled);
         }
@@ -382,11 +389,18 @@ impl PolicySet {
         Resolver::new(self, identities).explain(subject, query)
     }
 
+    /// Refused documents that were turned into denials: their names and subjects as written.
+    pub(crate) fn closed(&self) -> impl Iterator<Item = (&PolicyName, &[Selector])> {
+        self.closed
+            .iter()
+            .map(|(name, closed)| (name, closed.subjects.as_slice()))
+    }
+
     pub(crate) fn compiled(&self) -> impl Iterator<Item = &Arc<Compiled>> {
         self.documents
             .values()
             .map(|held| &held.compiled)
-            .chain(self.closed.values())
+            .chain(self.closed.values().map(|closed| &closed.compiled))
     }
 }
 

@@ -73,8 +73,6 @@ fn is_layered(state: &MapState) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
-
     #[test]
     fn the_engines_agree(options in options(), policies in policies(5)) {
         let set = set(&options, &policies);

@@ -118,22 +118,28 @@ pub(crate) fn options() -> impl Strategy<Value = Options> {
     ]);
     let semantics = select(vec![Semantics::Cilium, Semantics::Strict]);
     let local = select(vec![AllowLocalhost::Always, AllowLocalhost::Policy]);
+    let refused = select(vec![
+        RefusedDocuments::Skip,
+        RefusedDocuments::Skip,
+        RefusedDocuments::Deny,
+    ]);
     (
         semantics,
         modes,
         local,
         any::<bool>(),
         prop::bool::weighted(0.8),
+        refused,
     )
         .prop_map(
-            |(semantics, enforcement, local, own_cluster, non_default_deny)| {
+            |(semantics, enforcement, local, own_cluster, non_default_deny, refused)| {
                 Options::new()
                     .semantics(semantics)
                     .enforcement(enforcement)
                     .allow_localhost(local)
                     .default_local_cluster(own_cluster)
                     .non_default_deny(non_default_deny)
-                    .refused(RefusedDocuments::Skip)
+                    .refused(refused)
             },
         )
 }
