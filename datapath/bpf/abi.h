@@ -91,6 +91,7 @@ struct abi {
 
 enum owner_flag {
 	OWNER_LOCAL = 1, /* an endpoint of this node: only its own device may send as it */
+	OWNER_IPV6 = 2,  /* an IPv6 prefix: says nothing of IPv4, though ::/0 holds its form */
 };
 
 /* Whom an address or a prefix belongs to. */

@@ -18,7 +18,7 @@ static __noinline int find_owner(const union address *a, struct owner *owner)
 		__builtin_memcpy(key.word, a, sizeof(key.word));
 		found = bpf_map_lookup_elem(&prefixes, &key);
 	}
-	if (found) {
+	if (found && !(found->flags & OWNER_IPV6 && is_mapped(a))) {
 		*owner = *found;
 		return 0;
 	}

@@ -178,13 +178,15 @@ pub struct Abi {
 pub struct Owner {
     /// The identity.
     pub identity: u32,
-    /// [`Owner::LOCAL`] or 0.
+    /// [`Owner::LOCAL`], [`Owner::IPV6`] or 0.
     pub flags: u32,
 }
 
 impl Owner {
     /// An endpoint of this node: only its own device may send as it.
     pub const LOCAL: u32 = 1;
+    /// An IPv6 prefix: it says nothing of IPv4 addresses, although `::/0` holds their mapped form.
+    pub const IPV6: u32 = 2;
 }
 
 /// `struct prefix`: 20 bytes; key of the prefix trie.

@@ -119,7 +119,9 @@ impl Datapath {
     }
 
     /// Sets (`Some`) and removes (`None`) many blocks. Where that changes
-    /// anything, every flow is judged anew by its next packet, once.
+    /// anything, every flow is judged anew by its next packet, once. Blocks of
+    /// IPv4-mapped IPv6 addresses are passed over: packets with such addresses
+    /// are dropped.
     ///
     /// # Errors
     ///

@@ -117,7 +117,7 @@ impl AddressTable {
         changes: &[(IpNet, Option<IdentityId>)],
     ) -> BTreeMap<IpNet, Option<IdentityId>> {
         let mut last: BTreeMap<_, _> = changes.iter().map(|(net, to)| (net.trunc(), *to)).collect();
-        last.retain(|net, to| self.remote.get(net).copied() != *to);
+        last.retain(|net, to| !is_mapped(net) && self.remote.get(net).copied() != *to);
         last
     }
 
@@ -140,7 +140,7 @@ impl AddressTable {
 
     fn put(&mut self, net: IpNet, identity: IdentityId) -> Result<(), MapError> {
         if !is_exact(&net) {
-            self.trie.set(&encode(net), &remote(identity))?;
+            self.trie.set(&encode(net), &block(net, identity))?;
         } else if !self.is_local(net.addr()) {
             self.exact.set(&net.addr().into(), &remote(identity))?;
         }
@@ -168,6 +168,19 @@ fn check(what: &'static str, needed: usize, capacity: usize) -> Result<(), Apply
         });
     }
     Ok(())
+}
+
+/// Inside of `::ffff:0:0/96`: no packet may bear such an IPv6 address, and in
+/// the tables it would be an IPv4 block.
+fn is_mapped(net: &IpNet) -> bool {
+    matches!(net, IpNet::V6(v6) if v6.prefix_len() >= 96 && v6.addr().to_ipv4_mapped().is_some())
+}
+
+fn block(net: IpNet, identity: IdentityId) -> Owner {
+    Owner {
+        identity: identity.get(),
+        flags: if net.addr().is_ipv6() { Owner::IPV6 } else { 0 },
+    }
 }
 
 fn is_exact(net: &IpNet) -> bool {

@@ -297,3 +297,30 @@ pub(crate) fn a_lost_entry_is_judged_again(loader: Loader) -> Outcome {
         Ok(())
     })
 }
+
+/// Both families share one trie, but a block of one says nothing of the other.
+pub(crate) fn families_stay_apart(loader: Loader) -> Outcome {
+    open(loader, |node| {
+        let friend = IdentityId::new(2001);
+        let allow = entry(Direction::Ingress, friend, ANY_PORT, EntryAction::Allow, 22);
+        node.datapath
+            .install(&[(B, &[allow].into_iter().collect())])?;
+        let denied = Some(DropReason::POLICY_DENIED);
+        let four = Frame::udp(at("192.0.2.1".parse()?, 9), at(v4(B), 9));
+        let six = Frame::udp(at("2001:db8::1".parse()?, 9), at(v6(B), 9));
+        let low = Frame::udp(at("::1:2".parse()?, 9), at(v6(B), 9));
+        for block in ["::/0", "::/64", "::ffff:0:0/96", "::ffff:192.0.2.0/120"] {
+            node.datapath.upsert_prefix(block.parse()?, friend)?;
+            assert_eq!(node.arrive(B, &four, 0).reason(), denied, "{block}");
+        }
+        assert_eq!(node.arrive(B, &six, 0).reason(), None);
+        assert_eq!(node.arrive(B, &low, 0).reason(), None);
+        node.datapath.remove_prefix("::/0".parse()?)?;
+        node.datapath.remove_prefix("::/64".parse()?)?;
+        node.datapath.upsert_prefix("0.0.0.0/0".parse()?, friend)?;
+        assert_eq!(node.arrive(B, &four, 0).reason(), None);
+        assert_eq!(node.arrive(B, &six, 0).reason(), denied);
+        assert_eq!(node.arrive(B, &low, 0).reason(), denied);
+        Ok(())
+    })
+}

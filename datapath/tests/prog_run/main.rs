@@ -54,6 +54,7 @@ const TESTS: &[(&str, Body)] = &[
         "an_address_that_changes_hands",
         flows::an_address_that_changes_hands,
     ),
+    ("families_stay_apart", flows::families_stay_apart),
     ("a_flow_ends", flows::a_flow_ends),
     (
         "a_lost_entry_is_judged_again",
