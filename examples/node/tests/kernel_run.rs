@@ -57,6 +57,10 @@ fn main() -> std::process::ExitCode {
             wrong_from_the_start,
         ),
         Test::new("kernel_changed_while_nobody_watched", changed_meanwhile),
+        Test::new(
+            "kernel_a_reader_that_stalls_holds_up_nothing",
+            stalled_reader,
+        ),
         Test::new("kernel_sigterm_removes_everything", sigterm),
         Test::new("kernel_keep_enforcing_leaves_it_in_force", keep_enforcing),
         Test::new(
@@ -123,7 +127,7 @@ impl World {
             .arg("--config")
             .arg(self.dir.join("node.toml"))
             .args(arguments);
-        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = self.node.spawn(command)?;
         let mut stderr = process.stderr().ok_or("no stderr")?;
         let told = Arc::new(std::sync::Mutex::new(String::new()));
@@ -445,6 +449,38 @@ fn changed_meanwhile() -> Outcome {
         let third = world.start(&[]).map_err(|error| error.to_string())?;
         assert!(world.connects(ALLOWED) && !world.connects(DENIED));
         third.stop(Signal::SIGTERM)
+    })
+}
+
+fn stalled_reader() -> Outcome {
+    with_world(|world| {
+        let config = fs::read_to_string(world.dir.join("node.toml"))?;
+        fs::write(
+            world.dir.join("node.toml"),
+            config.replace("flows.json", "-"),
+        )?;
+        // Standard output is a pipe that nobody reads; it holds 64 KiB.
+        let node = world.start(&[]).map_err(|error| error.to_string())?;
+        let socket = world.client.run(|| UdpSocket::bind((CLIENT, 0)))??;
+        for _ in 0..500 {
+            socket.send_to(b"x", (SERVER, DENIED))?;
+        }
+        fs::write(
+            world.dir.join("policies/server.yaml"),
+            POLICY.replace("8080", "9090"),
+        )?;
+        node.wait_for("policies in force")?;
+        assert!(
+            world.connects(DENIED) && !world.connects(ALLOWED),
+            "the new policies"
+        );
+        let until = Instant::now() + PATIENCE;
+        node.stop(Signal::SIGTERM)?;
+        assert!(
+            Instant::now() < until,
+            "the end does not wait for the reader"
+        );
+        Ok(())
     })
 }
 

@@ -1,6 +1,5 @@
 //! A node at work.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -26,6 +25,7 @@ pub(crate) struct Node {
     output: Output,
     stop: Arc<AtomicBool>,
     began: Instant,
+    lost: u64,
 }
 
 impl Node {
@@ -61,6 +61,8 @@ impl Node {
                     Ok(())
                 };
             })?;
+        // Those that were lost before are the account of the process before.
+        let lost = enforcer.lost().map_or(0, |lost| lost.total());
         let mut node = Self {
             enforcer,
             pins,
@@ -68,6 +70,7 @@ impl Node {
             output,
             stop,
             began: Instant::now(),
+            lost,
         };
         match node.bring_up(specs) {
             Ok(()) => Ok(node),
@@ -117,6 +120,7 @@ impl Node {
                 self.tell_flows(Duration::ZERO);
                 self.reload();
             }
+            self.tell_losses();
             if let Err(error) = self.enforcer.tick(self.began.elapsed()) {
                 eprintln!(
                     "porin-node: tables cannot be written: {}",
@@ -125,7 +129,9 @@ impl Node {
             }
         }
         self.tell_flows(Duration::ZERO);
+        self.tell_losses();
         if keep_enforcing {
+            self.output.close();
             self.enforcer.keep();
             eprintln!("porin-node: stopped; what was enforced stays in force");
             return Ok(());
@@ -137,7 +143,13 @@ impl Node {
 
     /// Takes everything back.
     fn end(self) -> Result<(), NodeError> {
-        let Self { enforcer, pins, .. } = self;
+        let Self {
+            enforcer,
+            pins,
+            output,
+            ..
+        } = self;
+        output.close();
         enforcer
             .close()
             .map_err(|error| NodeError::Close(Box::new(error)))?;
@@ -149,17 +161,18 @@ impl Node {
         let Self {
             enforcer, output, ..
         } = self;
-        let mut written: io::Result<()> = Ok(());
-        let waited = enforcer.wait(limit, |flow| {
-            if written.is_ok() {
-                written = output.write(&flow);
-            }
-        });
-        if let Err(error) = written.and_then(|()| output.flush()) {
-            eprintln!("porin-node: flows cannot be written: {error}");
-        }
-        if let Err(error) = waited {
+        if let Err(error) = enforcer.wait(limit, |flow| output.push(flow)) {
             eprintln!("porin-node: events cannot be read: {error}");
+        }
+    }
+
+    /// Events that found no room in the kernel's ring are counted there; says so when there are more.
+    fn tell_losses(&mut self) {
+        let lost = self.enforcer.lost().map_or(self.lost, |lost| lost.total());
+        if lost > self.lost {
+            let more = lost - self.lost;
+            eprintln!("porin-node: {more} events were lost: their flows cannot be told");
+            self.lost = lost;
         }
     }
 

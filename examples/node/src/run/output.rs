@@ -2,8 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
 
-use porin::flow::Flow;
+use porin::flow::{Flow, Read, Reader, Ring};
 use serde::Deserialize;
 
 use super::config::FlowsTo;
@@ -20,45 +25,99 @@ pub(crate) enum Format {
     Compact,
 }
 
-/// A place for flows.
-pub(crate) struct Output {
-    writer: Option<BufWriter<Box<dyn Write>>>,
-    format: Format,
+/// How many flows may wait for a slow reader; what does not fit is counted.
+const WAITING: NonZeroUsize = NonZeroUsize::MIN.saturating_add(65_535);
+/// How often the writer looks whether it is to end.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long the end waits for a slow reader.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A place for flows. They are written on a thread of their own: nobody who reads slowly, or not at
+/// all, holds up what is enforced.
+pub(crate) struct Output(Option<Writing>);
+
+struct Writing {
+    flows: Ring<Arc<Flow>>,
+    _end: Sender<()>,
+    ended: Receiver<()>,
 }
 
 impl Output {
     /// Opens the place.
     pub(crate) fn open(to: &FlowsTo, format: Format) -> Result<Self, NodeError> {
-        let writer: Option<Box<dyn Write>> = match to {
-            FlowsTo::Stdout => Some(Box::new(io::stdout())),
-            FlowsTo::Nowhere => None,
+        let sink: Box<dyn Write + Send> = match to {
+            FlowsTo::Nowhere => return Ok(Self(None)),
+            FlowsTo::Stdout => Box::new(io::stdout()),
             FlowsTo::File(path) => {
                 let file = File::options().create(true).append(true).open(path);
-                Some(Box::new(file.map_err(|source| NodeError::Output {
+                Box::new(file.map_err(|source| NodeError::Output {
                     path: path.clone(),
                     source,
-                })?))
+                })?)
             }
         };
-        Ok(Self {
-            writer: writer.map(BufWriter::new),
-            format,
-        })
+        let flows = Ring::new(WAITING);
+        let (end, ends) = channel();
+        let (done, ended) = channel();
+        let reader = flows.reader();
+        thread::spawn(move || {
+            if let Err(error) = write(reader, BufWriter::new(sink), format, &ends) {
+                eprintln!("porin-node: flows are not written any more: {error}");
+            }
+            // Nobody may wait for it any more.
+            let _ = done.send(());
+        });
+        Ok(Self(Some(Writing {
+            flows,
+            _end: end,
+            ended,
+        })))
     }
 
-    /// Writes a flow.
-    pub(crate) fn write(&mut self, flow: &Flow) -> io::Result<()> {
-        let Some(writer) = &mut self.writer else {
-            return Ok(());
-        };
-        match self.format {
-            Format::Json => writeln!(writer, "{}", flow.to_json()),
-            Format::Compact => writeln!(writer, "{flow}"),
+    /// Hands a flow over.
+    pub(crate) fn push(&self, flow: Flow) {
+        if let Some(writing) = &self.0 {
+            writing.flows.push(Arc::new(flow));
         }
     }
 
-    /// Hands what was written to the system.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
-        self.writer.as_mut().map_or(Ok(()), Write::flush)
+    /// Lets what was handed over be written, as far as somebody takes it.
+    pub(crate) fn close(self) {
+        if let Some(Writing { _end, ended, .. }) = self.0 {
+            drop(_end);
+            if ended.recv_timeout(GRACE).is_err() {
+                eprintln!("porin-node: the last flows were not taken");
+            }
+        }
+    }
+}
+
+fn write(
+    mut reader: Reader<Arc<Flow>>,
+    mut sink: BufWriter<Box<dyn Write + Send>>,
+    format: Format,
+    ends: &Receiver<()>,
+) -> io::Result<()> {
+    loop {
+        let next = match reader.read() {
+            None => {
+                sink.flush()?;
+                reader.wait(LOOK)
+            }
+            next => next,
+        };
+        match next {
+            Some(Read::Record(flow)) => match format {
+                Format::Json => writeln!(sink, "{}", flow.to_json())?,
+                Format::Compact => writeln!(sink, "{flow}")?,
+            },
+            Some(Read::Lost(count)) => {
+                eprintln!("porin-node: {count} flows were not written: their reader is too slow");
+            }
+            None if ends.try_recv() == Err(std::sync::mpsc::TryRecvError::Disconnected) => {
+                return Ok(());
+            }
+            None => {}
+        }
     }
 }
