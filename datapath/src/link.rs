@@ -6,6 +6,8 @@
 //!
 //! The programs answer `TCX_NEXT` (−1) for "let through", so that programs of
 //! others at the same hook still run; on clsact the same number means the same.
+//! The qdisc that clsact filters need is made and left: without a filter it does
+//! nothing, and others may use it.
 
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};

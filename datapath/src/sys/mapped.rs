@@ -5,8 +5,9 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bpf::{CallError, Command};
-use super::map::{Map, MapFlags, MapKind};
+use super::map::Map;
 use super::pod::Pod;
+use super::shape::{MapFlags, MapKind, MapShape};
 use crate::error::MapError;
 
 /// One mapping of memory, undone when dropped.
@@ -102,7 +103,7 @@ impl MappedArray {
     /// [`MapError::Mismatch`] if it is not a mmapable array of values of this
     /// size and number, otherwise the kernel's refusal.
     pub fn new<V: Pod>(map: Map, max_entries: u32) -> Result<Self, MapError> {
-        map.verify(&super::map::MapShape::of::<u32, V>(
+        map.verify(&MapShape::of::<u32, V>(
             MapKind::Array,
             max_entries,
             MapFlags::MMAPABLE,

@@ -11,8 +11,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::map::{Map, MapFlags, MapKind, MapShape};
+use super::map::Map;
 use super::mapped::{Mapping, page_size};
+use super::shape::{MapFlags, MapKind, MapShape};
 use crate::error::MapError;
 
 const BUSY: u32 = 1 << 31;

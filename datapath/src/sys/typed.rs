@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use super::map::{Map, MapKind, MapShape, UpdateMode};
+use super::map::{Map, UpdateMode};
 use super::pod::{Pod, bytes_of, from_bytes, slice_bytes, zeroed};
+use super::shape::{MapKind, MapShape};
 use crate::error::MapError;
 
 /// A map from `K` to `V`.

@@ -12,7 +12,7 @@ use porin_policy::{Direction, MapState, Protocol, RuleCookie};
 use porin_testbed::suite;
 
 use crate::common::Failure;
-use crate::scene::{Pod, Scene, allow, allow_egress, client, policy};
+use crate::scene::{Entry, Pod, Scene, allow, allow_egress, client, policy};
 use crate::traffic::{Datagrams, Download, Echo, Stream, Talk, unspecified};
 
 const PORT: u16 = 8080;
@@ -151,148 +151,188 @@ pub(crate) fn replaced(config: &Config) -> suite::Outcome {
     Ok(())
 }
 
+/// A server whose policy is as large as its table, and what was seen of it.
+struct Full {
+    scene: Scene,
+    allowed: Datagrams,
+    denied: Datagrams,
+    in_force: Vec<Entry>,
+}
+
+impl Full {
+    fn new(config: &Config) -> Result<Self, Failure> {
+        let limits = Limits {
+            policy_entries: 4,
+            policies: 3,
+            addresses: 6,
+            ..config.limits
+        };
+        let config = Config {
+            limits,
+            ..config.clone()
+        };
+        let mut scene = Scene::new(&config, 2)?;
+        let old = ports(&scene, PORT..PORT + 1);
+        scene.ready(&[&client(), &old])?;
+        let talk = |port| {
+            let to = scene.pods[1].at(false, port);
+            Datagrams::udp(&scene.pods[0], unspecified(false), to)
+        };
+        let (allowed, denied) = (talk(PORT)?, talk(PORT + 1)?);
+        Ok(Self {
+            allowed,
+            denied,
+            in_force: scene.datapath.policy(scene.pods[1].id)?,
+            scene,
+        })
+    }
+
+    fn is_as_before(&mut self) -> Result<bool, Failure> {
+        let now = self.scene.datapath.policy(self.scene.pods[1].id)?;
+        Ok(now == self.in_force && self.allowed.answers(1)? && self.denied.is_silent(1)?)
+    }
+}
+
+/// A policy that lets the first pod use these ports, each by a rule of its own.
+fn ports(scene: &Scene, ports: std::ops::Range<u16>) -> MapState {
+    let peer = scene.pods[0].identity;
+    policy(ports.map(|port| allow(peer, Protocol::UDP, port, port.into())))
+}
+
 /// What does not fit is refused, and what was in force stays.
 pub(crate) fn full(config: &Config) -> suite::Outcome {
-    let limits = Limits {
-        policy_entries: 4,
-        policies: 3,
-        addresses: 6,
-        ..config.limits
+    let mut full = Full::new(config)?;
+    let _echo = Echo::start(&full.scene.pods[1], &[PORT, PORT + 1])?;
+    assert!(full.is_as_before()?);
+    let [first, id] = [0, 1].map(|place: usize| full.scene.pods[place].id);
+    let large = ports(&full.scene, PORT + 1..PORT + 6);
+    let refused = full.scene.datapath.install(&[(id, &large)]);
+    let Err(ApplyError::Capacity {
+        needed, capacity, ..
+    }) = refused
+    else {
+        return Err(format!("{refused:?}").into());
     };
-    let config = Config {
-        limits,
-        ..config.clone()
-    };
-    let mut scene = Scene::new(&config, 2)?;
-    let peer = scene.pods[0].identity;
-    let ports = |ports: std::ops::Range<u16>| -> MapState {
-        policy(ports.map(|port| allow(peer, Protocol::UDP, port, port.into())))
-    };
-    let (old, large) = (ports(PORT..PORT + 1), ports(PORT + 1..PORT + 6));
-    scene.ready(&[&client(), &old])?;
-    let _echo = Echo::start(&scene.pods[1], &[PORT, PORT + 1])?;
-    let [one, other] = [PORT, PORT + 1].map(|port| scene.pods[1].at(false, port));
-    let mut allowed = Datagrams::udp(&scene.pods[0], unspecified(false), one)?;
-    let mut denied = Datagrams::udp(&scene.pods[0], unspecified(false), other)?;
-    let id = scene.pods[1].id;
-    let in_force = scene.datapath.policy(id)?;
-    let mut as_before = |scene: &Scene| -> Result<(), Failure> {
-        assert_eq!(scene.datapath.policy(id)?, in_force);
-        assert!(allowed.answers(1)?);
-        assert!(denied.is_silent(1)?);
-        Ok(())
-    };
-    as_before(&scene)?;
-
-    let refused = scene.datapath.install(&[(id, &large)]);
-    assert!(matches!(
-        refused,
-        Err(ApplyError::Capacity {
-            needed: 5,
-            capacity: 4,
-            ..
-        })
-    ));
-    as_before(&scene)?;
+    assert_eq!((needed, capacity), (5, 4));
+    assert!(full.is_as_before()?);
     // One that fits, together with one that does not: neither.
-    let (fits, first) = (ports(PORT + 1..PORT + 2), scene.pods[0].id);
-    let refused = scene.datapath.install(&[(id, &fits), (first, &large)]);
+    let fits = ports(&full.scene, PORT + 1..PORT + 2);
+    let refused = full.scene.datapath.install(&[(id, &fits), (first, &large)]);
     assert!(
         matches!(refused, Err(ApplyError::Capacity { .. })),
         "{refused:?}"
     );
-    as_before(&scene)?;
-    // Addresses: four are the pods' own.
-    let office = IdentityId::new(2000);
+    assert!(full.is_as_before()?);
+    // Of six addresses, four are the pods' own.
+    let office = Some(IdentityId::new(2000));
     let blocks: Vec<_> = ["192.0.2.1/32", "192.0.2.2/32", "192.0.2.3/32"]
         .iter()
-        .map(|block| Ok((block.parse()?, Some(office))))
+        .map(|block| Ok((block.parse()?, office)))
         .collect::<Result<_, Failure>>()?;
-    let refused = scene.datapath.apply_prefixes(&blocks);
+    let refused = full.scene.datapath.apply_prefixes(&blocks);
     assert!(
         matches!(refused, Err(ApplyError::Capacity { .. })),
         "{refused:?}"
     );
-    assert_eq!(scene.datapath.prefixes().count(), 0);
-    scene.datapath.apply_prefixes(&blocks[..2])?;
-    as_before(&scene).map_err(Into::into)
+    assert_eq!(full.scene.datapath.prefixes().count(), 0);
+    full.scene.datapath.apply_prefixes(&blocks[..2])?;
+    assert!(full.is_as_before()?);
+    Ok(())
+}
+
+const STORM: [u16; 4] = [PORT, PORT + 1, PORT + 2, PORT + 3];
+
+/// The ports of either of the two policies that take turns.
+fn half(half: usize) -> &'static [u16] {
+    &STORM[2 * half..2 * half + 2]
+}
+
+/// The rule that a policy of the two names.
+fn rule(half: usize) -> RuleCookie {
+    RuleCookie::new(if half == 0 { 100 } else { 200 })
+}
+
+/// Sends to every port without a pause while `work` runs.
+fn under_storm<R>(
+    senders: &[Datagrams],
+    work: impl FnOnce() -> Result<R, Failure>,
+) -> Result<R, Failure> {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let sending = scope.spawn(|| -> Result<(), Failure> {
+            let mut mark = 0;
+            while !stop.load(Ordering::Acquire) {
+                senders.iter().try_for_each(|sender| sender.send(mark))?;
+                mark += 1;
+                thread::sleep(Duration::from_micros(50));
+            }
+            Ok(())
+        });
+        let done = work();
+        stop.store(true, Ordering::Release);
+        sending.join().map_err(|_| "the sender panicked")??;
+        done
+    })
+}
+
+/// The epoch of the server's policy.
+fn epoch(scene: &Scene) -> Result<u32, Failure> {
+    let (dumps, id) = (scene.datapath.endpoints(), scene.pods[1].id);
+    let dump = dumps.iter().find(|dump| dump.spec.id == id);
+    Ok(u32::try_from(dump.ok_or("no such endpoint")?.epoch)?)
 }
 
 /// Under a storm of packets and of changes, every packet is judged by one
 /// policy as a whole: the one that its epoch names.
 pub(crate) fn swap(config: &Config) -> suite::Outcome {
-    const PORTS: [u16; 4] = [PORT, PORT + 1, PORT + 2, PORT + 3];
     let mut scene = Scene::new(config, 2)?;
     let peer = scene.pods[0].identity;
-    let half = |half: usize| -> MapState {
-        let ports = PORTS[2 * half..2 * half + 2].iter();
-        policy(ports.map(|port| allow(peer, Protocol::UDP, *port, 100 + half as u32)))
-    };
-    let policies = [half(0), half(1)];
+    let policies = [0, 1].map(|at| {
+        let entry = |port: &u16| allow(peer, Protocol::UDP, *port, rule(at).get());
+        policy(half(at).iter().map(entry))
+    });
     scene.ready(&[&client(), &policies[0]])?;
-    let id = scene.pods[1].id;
-    let epoch = |scene: &Scene| -> Option<u32> {
-        let dumps = scene.datapath.endpoints();
-        let dump = dumps.iter().find(|dump| dump.spec.id == id)?;
-        u32::try_from(dump.epoch).ok()
-    };
-    let mut halves = BTreeMap::from([(epoch(&scene).ok_or("no epoch")?, 0)]);
-    let stop = AtomicBool::new(false);
-    let senders: Result<Vec<_>, _> = PORTS
+    let senders: Result<Vec<_>, _> = STORM
         .iter()
         .map(|port| {
             let to = scene.pods[1].at(false, *port);
             Datagrams::udp(&scene.pods[0], unspecified(false), to)
         })
         .collect();
-    let senders = senders?;
     let swaps = 60;
-    thread::scope(|scope| -> Result<(), Failure> {
-        let sending = scope.spawn(|| -> Result<(), Failure> {
-            let mut mark = 0;
-            while !stop.load(Ordering::Acquire) {
-                for sender in &senders {
-                    sender.send(mark)?;
-                }
-                mark += 1;
-                thread::sleep(Duration::from_micros(50));
-            }
-            Ok(())
-        });
-        let mut swapping = || -> Result<(), Failure> {
-            for round in 1..=swaps {
-                let half = round % 2;
-                scene.install(1, &policies[half])?;
-                halves.insert(epoch(&scene).ok_or("no epoch")?, half);
-                scene.log.all();
-            }
-            Ok(())
-        };
-        let swapped = swapping();
-        stop.store(true, Ordering::Release);
-        sending.join().map_err(|_| "the sender panicked")??;
-        swapped
+    let mut halves = BTreeMap::from([(epoch(&scene)?, 0)]);
+    under_storm(&senders?, || {
+        for round in 1..=swaps {
+            scene.install(1, &policies[round % 2])?;
+            halves.insert(epoch(&scene)?, round % 2);
+            scene.log.all();
+        }
+        Ok(())
     })?;
-    let mut seen_epochs = BTreeSet::new();
-    let judged = |seen: &&Observation| seen.endpoint == id && seen.direction == Direction::Ingress;
-    for seen in scene.log.all().iter().filter(judged) {
-        let half = *halves
+    let id = scene.pods[1].id;
+    let mut epochs = BTreeSet::new();
+    for seen in scene.log.all() {
+        // Not the neighbours' talk.
+        let port = seen.tuple.destination_port;
+        if (seen.endpoint, seen.direction) != (id, Direction::Ingress) || !STORM.contains(&port) {
+            continue;
+        }
+        let at = *halves
             .get(&seen.epoch)
             .ok_or("an epoch that was never installed")?;
-        let allowed = PORTS[2 * half..2 * half + 2].contains(&seen.tuple.destination_port);
-        let (outcome, cookie) = if allowed {
-            (Outcome::Forward, RuleCookie::new(100 + half as u32))
+        let expected = if half(at).contains(&port) {
+            (Outcome::Forward, rule(at))
         } else {
             (Outcome::Drop(DropReason::POLICY_DENIED), RuleCookie::NONE)
         };
-        assert_eq!((seen.outcome, seen.cookie), (outcome, cookie), "{seen:?}");
-        seen_epochs.insert(seen.epoch);
+        assert_eq!((seen.outcome, seen.cookie), expected, "{seen:?}");
+        epochs.insert(seen.epoch);
     }
     // The storm met most of the policies, or nothing was tried.
     assert!(
-        seen_epochs.len() > swaps / 2,
+        epochs.len() > swaps / 2,
         "{} of {swaps} epochs",
-        seen_epochs.len()
+        epochs.len()
     );
     Ok(())
 }

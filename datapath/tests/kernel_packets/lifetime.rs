@@ -43,6 +43,49 @@ fn attached(node: &Namespace, ifindex: u32) -> Result<usize, Failure> {
     })?
 }
 
+/// Asks without a pause until told to stop; every question must be answered.
+fn ask_on(friend: &mut Datagrams, stop: &AtomicBool) -> Result<u64, Failure> {
+    let mut asked = 0;
+    while !stop.load(Ordering::Acquire) {
+        asked += 1;
+        if !friend.answers(asked)? {
+            return Err(format!("packet {asked} was lost").into());
+        }
+    }
+    Ok(asked)
+}
+
+/// Sends without a pause until told to stop; whether all of it stayed unanswered.
+fn knock_on(stranger: &mut Datagrams, stop: &AtomicBool) -> Result<bool, Failure> {
+    let mut mark = 0;
+    while !stop.load(Ordering::Acquire) {
+        mark += 1;
+        stranger.send(mark)?;
+        thread::sleep(Duration::from_micros(100));
+    }
+    stranger.hears_nothing()
+}
+
+/// Runs `work` while the one asks and the other knocks.
+fn under_traffic(
+    friend: &mut Datagrams,
+    stranger: &mut Datagrams,
+    work: impl FnOnce() -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let friend = scope.spawn(|| ask_on(friend, &stop));
+        let stranger = scope.spawn(|| knock_on(stranger, &stop));
+        let done = work();
+        stop.store(true, Ordering::Release);
+        let asked = friend.join().map_err(|_| "the friend panicked")??;
+        let silent = stranger.join().map_err(|_| "the stranger panicked")??;
+        assert!(asked > 50, "only {asked} packets met the restarts");
+        assert!(silent, "the stranger was answered");
+        done
+    })
+}
+
 /// Over restarts, what is allowed loses no packet, and what is not gains none.
 pub(crate) fn adoption_under_traffic(config: &Config) -> suite::Outcome {
     with_bpffs(|bpffs| {
@@ -60,47 +103,16 @@ pub(crate) fn adoption_under_traffic(config: &Config) -> suite::Outcome {
         let to = pods[1].at(false, PORT);
         let mut friend = Datagrams::udp(&pods[0], unspecified(false), to)?;
         let mut stranger = Datagrams::udp(&pods[2], unspecified(false), to)?;
-        let stop = AtomicBool::new(false);
         let mut held = Some((datapath, log));
-        thread::scope(|scope| -> Result<(), Failure> {
-            let friend = scope.spawn(|| -> Result<u64, Failure> {
-                let mut asked = 0;
-                while !stop.load(Ordering::Acquire) {
-                    asked += 1;
-                    if !friend.answers(asked)? {
-                        return Err(format!("packet {asked} was lost").into());
-                    }
-                }
-                Ok(asked)
-            });
-            let stranger = scope.spawn(|| -> Result<bool, Failure> {
-                let mut mark = 0;
-                while !stop.load(Ordering::Acquire) {
-                    mark += 1;
-                    stranger.send(mark)?;
-                    thread::sleep(Duration::from_micros(100));
-                }
-                // Anything that came through would have been answered by now.
-                stranger.is_silent(mark + 1)
-            });
-            let mut restarts = || -> Result<(), Failure> {
-                for _ in 0..3 {
-                    // Nobody is there for a moment.
-                    drop(held.take());
-                    thread::sleep(Duration::from_millis(20));
-                    let mut datapath = node.run(|| Datapath::open(&config))??;
-                    let log = Log::new(&mut datapath)?;
-                    held = Some((datapath, log));
-                }
-                Ok(())
-            };
-            let restarted = restarts();
-            stop.store(true, Ordering::Release);
-            let asked = friend.join().map_err(|_| "the friend panicked")??;
-            let silent = stranger.join().map_err(|_| "the stranger panicked")??;
-            restarted?;
-            assert!(asked > 50, "only {asked} packets met the restarts");
-            assert!(silent, "the stranger was answered");
+        under_traffic(&mut friend, &mut stranger, || {
+            for _ in 0..3 {
+                // Nobody is there for a moment.
+                drop(held.take());
+                thread::sleep(Duration::from_millis(20));
+                let mut datapath = node.run(|| Datapath::open(&config))??;
+                let log = Log::new(&mut datapath)?;
+                held = Some((datapath, log));
+            }
             Ok(())
         })?;
         let (mut datapath, mut log) = held.ok_or("no datapath")?;

@@ -168,8 +168,7 @@ impl Log {
     ) -> Result<Observation, Failure> {
         let end = Instant::now() + COMES;
         loop {
-            let seen = &mut self.seen;
-            self.events.drain(|observation| seen.push(observation));
+            self.listen();
             if let Some(found) = self.seen.iter().find(|seen| wanted(seen)) {
                 return Ok(*found);
             }
@@ -197,15 +196,32 @@ impl Log {
 
     /// All that was said until now.
     pub(crate) fn all(&mut self) -> &[Observation] {
+        self.listen();
+        &self.seen
+    }
+
+    fn listen(&mut self) {
         let seen = &mut self.seen;
-        self.events.drain(|observation| seen.push(observation));
-        seen
+        self.events.drain(|observation| {
+            if !is_chatter(&observation) {
+                seen.push(observation);
+            }
+        });
     }
 
     /// How many events found no room.
     pub(crate) fn lost(&self) -> Result<u64, Failure> {
         Ok(self.events.lost()?.total())
     }
+}
+
+/// What hosts tell each other on a link without being asked, at times of their own choice.
+fn is_chatter(seen: &Observation) -> bool {
+    let on_link = |address| match address {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(address) => address.is_multicast() || address.is_unicast_link_local(),
+    };
+    on_link(seen.tuple.source) || on_link(seen.tuple.destination)
 }
 
 /// One entry of a policy.

@@ -172,6 +172,16 @@ impl Datagrams {
         self
     }
 
+    /// Whether nothing at all came, or comes.
+    pub(crate) fn hears_nothing(&self) -> Result<bool, Failure> {
+        self.socket.set_read_timeout(Some(STAYS_AWAY))?;
+        match self.socket.recv(&mut [0; 16]) {
+            Ok(_) => Ok(false),
+            Err(error) if is_timeout(&error) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     pub(crate) fn send(&self, mark: u64) -> Result<(), Failure> {
         let message = [&self.header[..], &mark.to_be_bytes()].concat();
         match self.socket.send_to(&message, self.to) {
