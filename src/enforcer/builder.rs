@@ -95,7 +95,8 @@ impl Builder {
         let mut datapath = Datapath::open(&self.datapath)?;
         blocks.write(&mut datapath)?;
         let left = datapath.endpoints().into_iter();
-        let adopted = left.map(|left| (left.spec.ifindex, left.spec)).collect();
+        let adopted: BTreeMap<_, _> = left.map(|left| (left.spec.ifindex, left.spec)).collect();
+        let last_id = adopted.values().map(|left| left.id.get()).max();
         let events = datapath.events();
         Ok(Enforcer {
             filter: self.filter,
@@ -104,6 +105,7 @@ impl Builder {
             resolver,
             blocks,
             endpoints: BTreeMap::new(),
+            last_id: last_id.unwrap_or(0),
             adopted,
             known: Known::default(),
             flows: FlowBuilder::new(&self.node),

@@ -42,6 +42,8 @@ pub struct Enforcer {
     pub(super) resolver: Resolver,
     pub(super) blocks: Blocks,
     pub(super) endpoints: BTreeMap<EndpointId, Attached>,
+    /// The number that was given last.
+    pub(super) last_id: u32,
     /// What a process before this one left, by the index of its device, until it is claimed.
     pub(super) adopted: BTreeMap<u32, datapath::EndpointSpec>,
     pub(super) known: Known,

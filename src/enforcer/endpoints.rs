@@ -13,6 +13,9 @@ use super::core::{Attached, Enforcer};
 use super::error::EndpointError;
 use super::spec::EndpointSpec;
 
+/// Numbers stay below what Hubble's records of endpoints usually show.
+const MAX_ID: u32 = 65_535;
+
 impl Enforcer {
     /// Adds an endpoint: attach, give it its identity and addresses, compute its policy, write the
     /// tables, and only then let the first packet through. Until then all of its packets are
@@ -94,11 +97,11 @@ impl Enforcer {
         let (old, name) = (attached.identity, attached.spec.name.clone());
         let new = self.intern(&name, &labels)?;
         // The others learn of the new identity before anybody has it.
-        let changed = match new == old {
-            true => Ok(()),
-            false => self
-                .settle::<EndpointError>()
-                .and_then(|()| self.change_identity(id, new, now)),
+        let changed = if new == old {
+            Ok(())
+        } else {
+            self.settle::<EndpointError>()
+                .and_then(|()| self.change_identity(id, new, now))
         };
         if let Err(error) = changed {
             let _ = self.change_identity(id, old, now);
@@ -189,6 +192,10 @@ impl Enforcer {
                 continue;
             };
             let (owner, identity) = (attached.owner, attached.identity);
+            let renamed = |left: &datapath::EndpointSpec| left.identity != identity;
+            if attached.left.as_ref().is_some_and(renamed) {
+                self.datapath.set_held(*id)?;
+            }
             self.blocks
                 .claim_endpoint(owner, identity, &attached.spec.addresses, now)?;
         }
@@ -263,8 +270,19 @@ impl Enforcer {
             endpoint: spec.name.clone(),
             source,
         };
-        // Another endpoint was behind this device: it goes first.
-        if let Some(other) = self.adopted.remove(&spec.ifindex) {
+        // Whoever was behind this device or had one of these addresses goes first.
+        let in_the_way = |left: &datapath::EndpointSpec| {
+            left.ifindex == spec.ifindex
+                || left
+                    .addresses
+                    .iter()
+                    .any(|address| spec.addresses.contains(address))
+        };
+        let others: Vec<_> = self
+            .adopted
+            .extract_if(.., |_, left| in_the_way(left))
+            .collect();
+        for (_, other) in others {
             self.datapath.remove_endpoint(other.id).map_err(failed)?;
         }
         let id = self.free_id();
@@ -278,14 +296,16 @@ impl Enforcer {
         Ok(id)
     }
 
-    /// The lowest number that nobody has.
-    fn free_id(&self) -> EndpointId {
+    /// The next number that nobody has. One that became free is not given again at once: events of
+    /// the endpoint before may still be on their way.
+    fn free_id(&mut self) -> EndpointId {
         let left = |id: EndpointId| self.adopted.values().any(|left| left.id == id);
         let free = |id: &EndpointId| !self.endpoints.contains_key(id) && !left(*id);
-        (1..=u32::MAX)
-            .map(EndpointId::new)
-            .find(free)
-            .unwrap_or(EndpointId::NONE)
+        let numbers = (self.last_id.saturating_add(1)..=MAX_ID).chain(1..=self.last_id);
+        let id = numbers.map(EndpointId::new).find(free);
+        let id = id.unwrap_or(EndpointId::NONE);
+        self.last_id = id.get();
+        id
     }
 
     /// The gate is shut while name and policy change, so that no packet is judged by one old and

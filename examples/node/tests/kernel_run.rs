@@ -448,7 +448,14 @@ fn changed_meanwhile() -> Outcome {
         fs::write(&file, POLICY)?;
         let third = world.start(&[]).map_err(|error| error.to_string())?;
         assert!(world.connects(ALLOWED) && !world.connects(DENIED));
-        third.stop(Signal::SIGTERM)
+        third.stop(Signal::SIGKILL)?;
+        let config = fs::read_to_string(world.dir.join("node.toml"))?;
+        let retired = config.replace("app = \"client\"", "app = \"retired\"");
+        fs::write(world.dir.join("node.toml"), retired)?;
+        let fourth = world.start(&[]).map_err(|error| error.to_string())?;
+        fourth.wait_for("(2 adopted)")?;
+        assert!(!world.connects(ALLOWED), "the labels of today");
+        fourth.stop(Signal::SIGTERM)
     })
 }
 
