@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use ipnet::IpNet;
 use porin_datapath::{Frame, Hook, Limits, Loader, TestPacket};
@@ -17,6 +16,7 @@ use porin_policy::{
 use porin_testbed::suite::{Failed, Outcome as TestOutcome};
 
 use crate::node::{A, B, ID_B, Node, at, bare, everything, limits, v4, v6};
+use crate::random::{Random, number};
 
 const PACKETS: u64 = 100_000;
 const PACKETS_PER_POLICY: u64 = 2_000;
@@ -25,18 +25,14 @@ const REMEMBERED: usize = 64;
 const SOURCE_PORTS: std::ops::Range<u16> = 50_000..60_000;
 
 pub(crate) fn kernel_and_map_state_agree(loader: Loader) -> TestOutcome {
-    let seed = number("PORIN_SEED").unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        now.map_or(1, |now| u64::from(now.subsec_nanos()) | 1)
-    });
+    let random = Random::announced("differential");
     let packets = number("PORIN_PACKETS").unwrap_or(PACKETS);
-    eprintln!("differential: seed {seed}, {packets} packets");
     let roomy = Limits {
         flows: 65_536,
         ..limits()
     };
     bare(loader, roomy, |node| {
-        let mut trial = Trial::prepare(node, seed)?;
+        let mut trial = Trial::prepare(node, random)?;
         while trial.judged < packets {
             trial.policy_round(node)?;
         }
@@ -48,36 +44,6 @@ pub(crate) fn kernel_and_map_state_agree(loader: Loader) -> TestOutcome {
         );
         Ok(())
     })
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        let at = usize::try_from(self.below(from.len() as u64)).expect("small");
-        from[at]
-    }
 }
 
 /// Somebody at the far end.
@@ -108,8 +74,7 @@ struct Trial {
 }
 
 impl Trial {
-    fn prepare(node: &mut Node, seed: u64) -> Result<Self, Failed> {
-        let mut random = Random(seed);
+    fn prepare(node: &mut Node, mut random: Random) -> Result<Self, Failed> {
         for id in [A, B] {
             node.add(id)?;
             node.datapath.install(&[(id, &everything(16))])?;

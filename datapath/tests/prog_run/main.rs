@@ -18,6 +18,8 @@ mod gate;
 mod icmp;
 mod node;
 mod odd;
+mod random;
+mod revocation;
 mod tables;
 
 use std::process::ExitCode;
@@ -85,6 +87,10 @@ const TESTS: &[(&str, Body)] = &[
     ),
     ("adoption_refuses", adoption::another_version_is_refused),
     ("differential", differential::kernel_and_map_state_agree),
+    (
+        "revocation",
+        revocation::what_is_not_allowed_now_does_not_pass,
+    ),
     ("established_cost", cost::established),
 ];
 
