@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use porin_datapath::{Floor, Frame, Hook, Loader, TestPacket};
 use porin_flow::TcpFlags;
+use porin_policy::{Direction, EntryAction};
 use porin_testbed::suite::Outcome;
 
-use crate::node::{A, B, at, open, v4, v6};
+use crate::node::{A, B, ID_B, at, entry, open, tcp_port, v4, v6};
 
-const REPEAT: u32 = 200_000;
+const REPEAT: u32 = 100_000;
 const ROUNDS: usize = 9;
 
 /// Both hooks of an established flow, less two empty programs.
@@ -61,3 +62,54 @@ fn medians(rounds: &[[f64; 4]]) -> [f64; 4] {
         values[values.len() / 2]
     })
 }
+
+/// A packet that policy refuses at the first hook, with its event; and one that
+/// begins a flow there, also with its event, which a SYN with a FIN does each time.
+pub(crate) fn dropped_and_new(loader: Loader) -> Outcome {
+    open(loader, |node| {
+        let floor = Floor::load()?;
+        let from = node.datapath.program(Hook::FromEndpoint)?;
+        let web = entry(
+            Direction::Egress,
+            ID_B,
+            tcp_port(80),
+            EntryAction::Allow,
+            20,
+        );
+        node.datapath
+            .install(&[(A, &[web].into_iter().collect())])?;
+        let frame = |port, flags| Frame::tcp(at(v4(A), 4000), at(v4(B), port), flags);
+        let refused = frame(81, TcpFlags::SYN);
+        let begun = frame(80, TcpFlags::SYN | TcpFlags::FIN);
+        let packet = |frame| TestPacket {
+            bytes: Frame::bytes(frame),
+            ifindex: node.devices[0],
+            mark: 0,
+        };
+        let mut rounds: Vec<[f64; 4]> = Vec::new();
+        for _ in 0..15 {
+            let events = &mut node.events;
+            let mut each = |frame| -> Result<f64, porin_testbed::suite::Failed> {
+                let total = from.time(&packet(frame), FEW)?;
+                // Each had its event: nothing was saved by a full ring.
+                assert_eq!(events.drain(|_| {}), usize::try_from(FEW)?);
+                Ok(total.as_secs_f64() * 1e9 / f64::from(FEW))
+            };
+            rounds.push([
+                per_run(floor.empty(&packet(&refused), REPEAT)?),
+                per_run(floor.lookup(&packet(&refused), REPEAT)?),
+                each(&refused)?,
+                each(&begun)?,
+            ]);
+        }
+        let [empty, lookup, dropped, new] = medians(&rounds);
+        let units = |cost: f64| (cost - empty) / (lookup - empty);
+        let (dropped, new) = (units(dropped), units(new));
+        eprintln!("one hook: dropped {dropped:.1} units, new {new:.1} units");
+        assert!(dropped < 60.0 && new < 120.0, "{dropped:.1} {new:.1}");
+        Ok(())
+    })
+}
+
+/// So few that their events fit into the ring.
+const FEW: u32 = 500;

@@ -92,6 +92,7 @@ const TESTS: &[(&str, Body)] = &[
         revocation::what_is_not_allowed_now_does_not_pass,
     ),
     ("established_cost", cost::established),
+    ("dropped_and_new_cost", cost::dropped_and_new),
 ];
 
 fn main() -> ExitCode {
