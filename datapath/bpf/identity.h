@@ -48,11 +48,14 @@ INLINE __u32 stamp_for(__u32 identity)
 /*
  * Identity of the sender of a packet that arrives at an endpoint:
  *
- * 1. a mark of ours: the identity of the device it left. Where the address
- *    table knows the source as an endpoint of another identity, the packet
- *    waited while the address changed hands: dropped;
- * 2. no mark, but the source is an endpoint of this node: forged, dropped;
- * 3. else whom the address tables name, the host itself included.
+ * 1. the source is an endpoint of this node: the packet must bear the mark of
+ *    that endpoint's device. Without one it is forged; with another's it waited
+ *    while the address changed hands. Both are dropped;
+ * 2. the source is the host: unmarked it is the host's own. A marked packet is
+ *    an endpoint's that was given the host's address on its way (masquerade),
+ *    and remains the endpoint's;
+ * 3. else whom the address tables name. A mark says nothing here: another
+ *    instance on this node counts identities its own way.
  *
  * 0, or the reason to drop.
  */
@@ -61,13 +64,14 @@ INLINE int sender(struct crossing *c, const struct packet *p)
 	struct owner owner = owner_of(&p->source);
 
 	c->peer = owner.identity;
-	if (c->stamp) {
-		c->peer = c->stamp >> MARK_IDENTITY_SHIFT;
-		return (owner.flags & OWNER_LOCAL) && owner.identity != c->peer
-			       ? DROP_INVALID_IDENTITY
-			       : 0;
+	if (!(owner.flags & OWNER_LOCAL)) {
+		if (c->stamp && owner.identity == IDENTITY_HOST)
+			c->peer = c->stamp >> MARK_IDENTITY_SHIFT;
+		return 0;
 	}
-	return owner.flags & OWNER_LOCAL ? DROP_INVALID_SOURCE : 0;
+	if (!c->stamp)
+		return DROP_INVALID_SOURCE;
+	return c->stamp == stamp_for(owner.identity) ? 0 : DROP_INVALID_IDENTITY;
 }
 
 /* Identity of the far end, whichever way the packet goes. */

@@ -227,7 +227,9 @@ pub(crate) fn two_instances(config: &Config) -> suite::Outcome {
     with_bpffs(|bpffs| {
         let node = node()?;
         let pods: Result<Vec<_>, _> = (1..=4).map(|id| Pod::new(&node, id, id)).collect();
-        let pods = pods?;
+        let mut pods = pods?;
+        // Each numbers its identities as it likes: the same number is somebody else there.
+        pods[2].identity = pods[0].identity;
         let _echoes = [
             Echo::start(&pods[1], &[PORT])?,
             Echo::start(&pods[3], &[PORT])?,
@@ -249,6 +251,7 @@ pub(crate) fn two_instances(config: &Config) -> suite::Outcome {
         assert!(talk(0, 1)?.answers(1)?);
         assert!(talk(2, 3)?.answers(1)?);
         assert!(talk(2, 1)?.is_silent(1)?, "the other's pod is a stranger");
+        assert!(talk(1, 3)?.is_silent(1)?, "and so the other way round");
         two.close()?;
         assert_eq!(attached(&node, pods[2].ifindex)?, 0);
         assert_eq!(attached(&node, pods[0].ifindex)?, 2);
