@@ -3,9 +3,10 @@
 use porin_datapath::{ApplyError, AttachError, EndpointSpec, Frame, Hook, Loader};
 use porin_flow::{DropReason, TcpFlags};
 use porin_identity::IdentityId;
+use porin_policy::{Direction, EntryAction};
 use porin_testbed::suite::Outcome;
 
-use crate::node::{A, B, ID_A, ID_B, at, bare, everything, limits, open, v4, v6};
+use crate::node::{A, ANY_PORT, B, ID_A, ID_B, at, bare, entry, everything, limits, open, v4, v6};
 
 pub(crate) fn not_ready(loader: Loader) -> Outcome {
     bare(loader, limits(), |node| {
@@ -167,6 +168,32 @@ pub(crate) fn lease_ends(loader: Loader) -> Outcome {
         );
         node.datapath.set_lease(A, None)?;
         assert_eq!(node.leave(A, &frame).reason(), None);
+        Ok(())
+    })
+}
+
+/// A packet that was given the host's address on its way is still its sender's.
+pub(crate) fn masquerade_is_no_disguise(loader: Loader) -> Outcome {
+    open(loader, |node| {
+        let host: std::net::IpAddr = "10.0.0.254".parse()?;
+        node.datapath
+            .upsert_prefix(ipnet::IpNet::from(host), IdentityId::HOST)?;
+        let own = entry(
+            Direction::Ingress,
+            IdentityId::HOST,
+            ANY_PORT,
+            EntryAction::Allow,
+            20,
+        );
+        node.datapath
+            .install(&[(B, &[own].into_iter().collect())])?;
+        let frame = Frame::udp(at(host, 53), at(v4(B), 53));
+        assert_eq!(node.arrive(B, &frame, 0).reason(), None);
+        let mark = node.datapath.mark(A).ok_or("known")?;
+        let disguised = node.arrive(B, &frame, mark);
+        assert_eq!(disguised.reason(), Some(DropReason::POLICY_DENIED));
+        assert_eq!(disguised.seen.first().map(|seen| seen.source), Some(ID_A));
+        assert_eq!(node.arrive(B, &frame, 0).reason(), None);
         Ok(())
     })
 }

@@ -33,6 +33,7 @@ const TESTS: &[(&str, Body)] = &[
     ("not_ready", gate::not_ready),
     ("forged_source", gate::forged_source),
     ("mark_is_overwritten", gate::mark_is_overwritten),
+    ("masquerade_is_no_disguise", gate::masquerade_is_no_disguise),
     ("strange_specs_are_refused", gate::strange_specs_are_refused),
     ("lease_ends", gate::lease_ends),
     (
