@@ -6,12 +6,13 @@ use std::thread;
 use std::time::Duration;
 
 use porin_datapath::sys::{Link, RouteSocket, TcxHook};
-use porin_datapath::{AttachError, AttachMode, Config, Datapath, EndpointSpec, Pins};
+use porin_datapath::{
+    AttachError, AttachMode, Config, Datapath, EndpointSpec, LoadError, PinError, Pins,
+};
 use porin_flow::{DropReason, EndpointId};
 use porin_identity::IdentityId;
 use porin_policy::{Direction, MapState, Protocol};
-use porin_testbed::Namespace;
-use porin_testbed::suite;
+use porin_testbed::{Namespace, Process, suite};
 
 use crate::common::{Failure, listing, start_role, with_bpffs};
 use crate::scene::{self, Log, Pod, Scene, allow, client, node, policy};
@@ -189,37 +190,158 @@ fn describe(pod: &Pod) -> String {
     format!("{id},{ifindex},{identity},{},{}", pod.v4, pod.v6)
 }
 
-/// The process of [`killed`]: holds a datapath for pods until it is killed.
+/// The processes of the tests here: a datapath for pods, until it is killed.
 pub(crate) fn play(role: &str, arguments: &[String]) -> Result<(), Failure> {
-    let ("hold", [directory, pods @ ..]) = (role, arguments) else {
-        return Err("no such role".into());
+    let [directory, pods @ ..] = arguments else {
+        return Err("a directory is needed".into());
     };
-    let mut datapath = Datapath::open(&pinned(&scene::config(), Path::new(directory)))?;
+    let specs: Result<Vec<_>, _> = pods.iter().map(|pod| parse(pod)).collect();
+    let config = pinned(&scene::config(), Path::new(directory));
+    match role {
+        "hold" => hold(Datapath::open(&config)?, &specs?),
+        "churn" => churn(Datapath::open(&config)?, &specs?),
+        _ => Err("no such role".into()),
+    }
+}
+
+/// The policy of each pod: the second is a server for the first.
+fn policies() -> Vec<MapState> {
     let friend = IdentityId::new(1001);
     let server = policy([allow(friend, Protocol::UDP, PORT, 101)]);
-    for pod in pods {
-        let [id, ifindex, identity, v4, v6] = pod.split(',').collect::<Vec<_>>()[..] else {
-            return Err("five fields to a pod".into());
-        };
-        let id = EndpointId::new(id.parse()?);
-        datapath.add_endpoint(EndpointSpec {
-            id,
-            ifindex: ifindex.parse()?,
-            identity: identity.parse()?,
-            addresses: vec![v4.parse()?, v6.parse()?],
-        })?;
-        let policy = if id.get() == 2 {
-            server.clone()
-        } else {
-            client()
-        };
-        datapath.install(&[(id, &policy)])?;
-        datapath.set_ready(id)?;
+    vec![client(), server, client()]
+}
+
+fn parse(pod: &str) -> Result<EndpointSpec, Failure> {
+    let [id, ifindex, identity, v4, v6] = pod.split(',').collect::<Vec<_>>()[..] else {
+        return Err("five fields to a pod".into());
+    };
+    Ok(EndpointSpec {
+        id: EndpointId::new(id.parse()?),
+        ifindex: ifindex.parse()?,
+        identity: identity.parse()?,
+        addresses: vec![v4.parse()?, v6.parse()?],
+    })
+}
+
+/// Adds the pods that are not known yet.
+fn complete(datapath: &mut Datapath, specs: &[EndpointSpec]) -> Result<(), Failure> {
+    let known = datapath.endpoints();
+    for (spec, policy) in specs.iter().zip(policies()) {
+        if !known.iter().any(|dump| dump.spec.id == spec.id) {
+            datapath.add_endpoint(spec.clone())?;
+        }
+        datapath.install(&[(spec.id, &policy)])?;
+        datapath.set_ready(spec.id)?;
     }
+    Ok(())
+}
+
+fn hold(mut datapath: Datapath, specs: &[EndpointSpec]) -> Result<(), Failure> {
+    complete(&mut datapath, specs)?;
     println!("ready");
     loop {
         thread::park();
     }
+}
+
+/// Changes everything all the time, so that a kill meets it in the middle of something.
+fn churn(mut datapath: Datapath, specs: &[EndpointSpec]) -> Result<(), Failure> {
+    complete(&mut datapath, specs)?;
+    println!("ready");
+    let [_, server, third] = specs else {
+        return Err("three pods are needed".into());
+    };
+    let friend = allow(IdentityId::new(1001), Protocol::UDP, PORT, 101);
+    for round in 0_u16.. {
+        let other = allow(IdentityId::new(1999), Protocol::UDP, round % 7 + 1, 102);
+        datapath.install(&[(server.id, &policy([friend, other]))])?;
+        let block = format!("192.0.2.{}/32", round % 5).parse()?;
+        datapath.upsert_prefix(block, IdentityId::new(2000 + u32::from(round % 3)))?;
+        if round % 4 == 3 {
+            datapath.remove_endpoint(third.id)?;
+            complete(&mut datapath, specs)?;
+        }
+        datapath.set_identity(third.id, IdentityId::new(3000 + u32::from(round % 9)))?;
+    }
+    Ok(())
+}
+
+/// Whenever the process is killed, in the midst of whatever: what is allowed
+/// goes on, what is not does not, and the next start finds its way.
+pub(crate) fn killed_anywhere(config: &Config) -> suite::Outcome {
+    with_bpffs(|bpffs| {
+        let directory = bpffs.join("porin");
+        let node = node()?;
+        let pods: Result<Vec<_>, _> = (1..=3).map(|id| Pod::new(&node, id, id)).collect();
+        let pods = pods?;
+        let _echo = Echo::start(&pods[1], &[PORT])?;
+        let arguments: Vec<_> = pods.iter().map(describe).collect();
+        let mut arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        arguments.insert(0, directory.to_str().ok_or("a path of text")?);
+        let start = || -> Result<Process, Failure> {
+            let (process, line) = start_role(&node, "churn", &arguments)?;
+            assert_eq!(line, "ready");
+            Ok(process)
+        };
+        let mut process = Some(start()?);
+        let to = pods[1].at(false, PORT);
+        let mut friend = Datagrams::udp(&pods[0], unspecified(false), to)?;
+        let mut stranger = Datagrams::udp(&pods[2], unspecified(false), to)?;
+        under_traffic(&mut friend, &mut stranger, || {
+            for round in 0..8 {
+                // Long enough to be in the middle of something, and another something each time.
+                thread::sleep(Duration::from_micros(20_000 + 7_919 * round));
+                drop(process.take());
+                process = Some(start()?);
+            }
+            drop(process.take());
+            Ok(())
+        })?;
+        let datapath = node.run(|| Datapath::open(&pinned(config, &directory)))??;
+        assert!(friend.answers(u64::MAX)?);
+        datapath.close()?;
+        for pod in &pods {
+            assert_eq!(attached(&node, pod.ifindex)?, 0);
+        }
+        assert_eq!(listing(bpffs)?, Vec::<String>::new());
+        Ok(())
+    })
+}
+
+/// Pins of other limits are neither used nor touched, and stay in force.
+pub(crate) fn other_limits(config: &Config) -> suite::Outcome {
+    with_bpffs(|bpffs| {
+        let config = pinned(config, &bpffs.join("porin"));
+        let mut scene = Scene::new(&config, 2)?;
+        let server = server(&scene.pods[0]);
+        scene.ready(&[&client(), &server])?;
+        let Scene {
+            datapath,
+            log,
+            pods,
+            node,
+        } = scene;
+        drop((datapath, log));
+        let mut other = config.clone();
+        other.limits.policy_entries += 1;
+        other.limits.addresses += 1;
+        let error = node
+            .run(|| Datapath::open(&other))?
+            .err()
+            .ok_or("adopted")?;
+        let LoadError::Pin(PinError::Incompatible { path, .. }) = &error else {
+            return Err(format!("{error:?}").into());
+        };
+        assert!(path.ends_with("addresses"), "{}", path.display());
+        let _echo = Echo::start(&pods[1], &[PORT])?;
+        let talk =
+            |from: usize| Datagrams::udp(&pods[from], unspecified(false), pods[1].at(false, PORT));
+        assert!(talk(0)?.answers(1)?);
+        assert_eq!(attached(&node, pods[1].ifindex)?, 2);
+        node.run(|| Datapath::open(&config))??.close()?;
+        assert_eq!(listing(bpffs)?, Vec::<String>::new());
+        Ok(())
+    })
 }
 
 /// Two instances on one node: what one does is nothing to the other.

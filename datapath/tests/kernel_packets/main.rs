@@ -34,7 +34,7 @@ const EVERYWHERE: [(&str, Body); 5] = [
 ];
 
 /// Tests that run once, as the build prefers it.
-const ONCE: [(&str, Body); 12] = [
+const ONCE: [(&str, Body); 14] = [
     ("deny_rule_is_named", verdicts::deny_rule),
     ("peers_outside_are_known_by_prefix", verdicts::outside),
     ("large_packets_pass_whole", verdicts::large),
@@ -46,6 +46,11 @@ const ONCE: [(&str, Body); 12] = [
     ("full_table_keeps_the_old_policy", changes::full),
     ("swap_never_mixes_policies", changes::swap),
     ("killed_process_leaves_enforcement", lifetime::killed),
+    (
+        "process_killed_anywhere_recovers",
+        lifetime::killed_anywhere,
+    ),
+    ("pins_of_other_limits_are_refused", lifetime::other_limits),
     ("two_instances_do_not_meet", lifetime::two_instances),
     ("failed_addition_leaves_nothing", lifetime::failed_addition),
     ("pod_that_went_is_forgotten", lifetime::device_went),
