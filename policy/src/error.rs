@@ -40,11 +40,11 @@ pub enum LoadError {
 }
 
 fn listed(documents: &[RefusedDocument]) -> String {
-    documents
-        .iter()
-        .map(RefusedDocument::to_string)
-        .collect::<Vec<_>>()
-        .join("; ")
+    let line = |refused: &RefusedDocument| match &refused.name {
+        Some(name) => format!("{name}: {}", refused.error),
+        None => refused.error.to_string(),
+    };
+    documents.iter().map(line).collect::<Vec<_>>().join("; ")
 }
 
 /// A policy that cannot be computed for a subject. What was in force for it stays.
