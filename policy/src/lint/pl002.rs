@@ -101,7 +101,7 @@ fn report(
         .map(|one| format!("`{}` in namespace {}", one.name, one.namespace))
         .collect();
     let reason = format!(
-        "peer `{}` names no namespace and so means {own}, where no workload fits; {} would",
+        "peer `{}` names no namespace and so means {own}, where no workload fits; {} would fit",
         what.selector,
         names.join(", "),
     );
