@@ -52,18 +52,27 @@ pub fn with_bpffs(test: impl FnOnce(&Path) -> Outcome + Send) -> Outcome {
     })
 }
 
+/// Starts this test binary again in another role.
+pub fn spawn_role(
+    namespace: &Namespace,
+    role: &str,
+    arguments: &[&str],
+) -> Result<Process, Failure> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .args(["--role", role])
+        .args(arguments)
+        .stdout(Stdio::piped());
+    Ok(namespace.spawn(command)?)
+}
+
 /// Starts this test binary again in another role, and waits for its first line.
 pub fn start_role(
     namespace: &Namespace,
     role: &str,
     arguments: &[&str],
 ) -> Result<(Process, String), Failure> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command
-        .args(["--role", role])
-        .args(arguments)
-        .stdout(Stdio::piped());
-    let mut process = namespace.spawn(command)?;
+    let mut process = spawn_role(namespace, role, arguments)?;
     let output = process.stdout().ok_or("no standard output")?;
     let mut line = String::new();
     BufReader::new(output).read_line(&mut line)?;

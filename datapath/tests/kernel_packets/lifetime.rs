@@ -14,7 +14,7 @@ use porin_identity::IdentityId;
 use porin_policy::{Direction, MapState, Protocol};
 use porin_testbed::{Namespace, Process, suite};
 
-use crate::common::{Failure, listing, start_role, with_bpffs};
+use crate::common::{Failure, listing, spawn_role, start_role, with_bpffs};
 use crate::scene::{self, Log, Pod, Scene, allow, client, node, policy};
 use crate::traffic::{Datagrams, Echo, Talk, unspecified};
 
@@ -300,6 +300,38 @@ pub(crate) fn killed_anywhere(config: &Config) -> suite::Outcome {
         let datapath = node.run(|| Datapath::open(&pinned(config, &directory)))??;
         assert!(friend.answers(u64::MAX)?);
         datapath.close()?;
+        for pod in &pods {
+            assert_eq!(attached(&node, pod.ifindex)?, 0);
+        }
+        assert_eq!(listing(bpffs)?, Vec::<String>::new());
+        Ok(())
+    })
+}
+
+/// A start that is killed leaves nothing that keeps the next one from starting.
+pub(crate) fn killed_while_starting(config: &Config) -> suite::Outcome {
+    with_bpffs(|bpffs| {
+        let directory = bpffs.join("porin");
+        let node = node()?;
+        let pods: Result<Vec<_>, _> = (1..=3).map(|id| Pod::new(&node, id, id)).collect();
+        let pods = pods?;
+        let arguments: Vec<_> = pods.iter().map(describe).collect();
+        let mut arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        arguments.insert(0, directory.to_str().ok_or("a path of text")?);
+        for round in 0..20 {
+            let process = spawn_role(&node, "hold", &arguments)?;
+            thread::sleep(Duration::from_millis(10 * round));
+            drop(process);
+        }
+        let (process, line) = start_role(&node, "hold", &arguments)?;
+        assert_eq!(line, "ready");
+        let _echo = Echo::start(&pods[1], &[PORT])?;
+        let to = pods[1].at(false, PORT);
+        assert!(Datagrams::udp(&pods[0], unspecified(false), to)?.answers(1)?);
+        assert!(Datagrams::udp(&pods[2], unspecified(false), to)?.is_silent(1)?);
+        drop(process);
+        node.run(|| Datapath::open(&pinned(config, &directory)))??
+            .close()?;
         for pod in &pods {
             assert_eq!(attached(&node, pod.ifindex)?, 0);
         }

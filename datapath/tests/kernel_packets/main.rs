@@ -34,7 +34,7 @@ const EVERYWHERE: [(&str, Body); 5] = [
 ];
 
 /// Tests that run once, as the build prefers it.
-const ONCE: [(&str, Body); 14] = [
+const ONCE: [(&str, Body); 15] = [
     ("deny_rule_is_named", verdicts::deny_rule),
     ("peers_outside_are_known_by_prefix", verdicts::outside),
     ("large_packets_pass_whole", verdicts::large),
@@ -49,6 +49,10 @@ const ONCE: [(&str, Body); 14] = [
     (
         "process_killed_anywhere_recovers",
         lifetime::killed_anywhere,
+    ),
+    (
+        "killed_start_can_be_repeated",
+        lifetime::killed_while_starting,
     ),
     ("pins_of_other_limits_are_refused", lifetime::other_limits),
     ("two_instances_do_not_meet", lifetime::two_instances),
