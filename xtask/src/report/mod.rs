@@ -145,3 +145,38 @@ fn median(values: Option<&Vec<f64>>) -> Option<f64> {
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{CATALOGUE, Figure, Section, Unit, median};
+
+    #[test]
+    fn a_bar_is_the_most_that_is_accepted() {
+        let at = |value, bar| Figure {
+            id: "policy.decision",
+            unit: Unit::Nanoseconds,
+            value,
+            reference: None,
+            bar,
+        };
+        assert_eq!(at(10.0, Some(10.0)).holds(), Some(true));
+        assert_eq!(at(10.1, Some(10.0)).holds(), Some(false));
+        assert_eq!(at(10.0, None).holds(), None);
+    }
+
+    #[test]
+    fn the_middle_round_counts() {
+        assert_eq!(median(Some(&vec![9.0, 1.0, 2.0])), Some(2.0));
+        assert_eq!(median(Some(&Vec::new())), None);
+        assert_eq!(median(None), None);
+    }
+
+    #[test]
+    fn every_figure_belongs_to_a_section() {
+        let known = |id: &str| {
+            let section = id.split_once('.').map(|(section, _)| section);
+            Section::ALL.iter().any(|each| Some(each.name()) == section)
+        };
+        assert!(CATALOGUE.iter().all(|entry| known(entry.id)));
+    }
+}

@@ -25,7 +25,8 @@ pub(super) fn build(workspace: &Workspace, section: Section) -> Result<Option<Pe
     eprintln!("report: building Cilium's policy engine (minutes, the first time)");
     let mut go = Command::new("go");
     go.current_dir(workspace.root().join("benches/peers/cilium-policy"));
-    succeed(go.args(["build", "-o"]).arg(&program).arg("."))?;
+    succeed(go.args(["build", "-o"]).arg(&program).arg("."))
+        .map_err(|failure| Failure::new(format!("{failure}; the peer needs Go 1.26 or later")))?;
     Ok(Some(Peer { program }))
 }
 
