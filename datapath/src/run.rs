@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use crate::sys::{CallError, Command, Program, SkbContext, TcxHook, TestInput};
+use crate::sys::{CallError, Command, Program, SkbFields, TcxHook, TestInput};
 
 /// Which of the two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -87,19 +87,19 @@ pub(crate) fn run(
     packet: &TestPacket<'_>,
     repeat: u32,
 ) -> Result<ProgRun, CallError> {
-    let context = SkbContext {
+    let skb = SkbFields {
         mark: packet.mark,
         ifindex: packet.ifindex,
-        ..SkbContext::default()
+        ..SkbFields::default()
     };
     let run = program.test_run(&TestInput {
-        context,
+        skb,
         repeat,
         ..TestInput::new(packet.bytes)
     })?;
     Ok(ProgRun {
         passed: run.result != SHOT,
-        mark: run.context.mark,
+        mark: run.skb.mark,
         duration: run.duration,
     })
 }

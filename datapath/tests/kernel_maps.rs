@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use porin_datapath::MapError;
 use porin_datapath::sys::{
-    Link, Map, MapFlags, MapKind, MapOfMaps, MapShape, MappedArray, PerCpuMap, Program, SkbContext,
+    Link, Map, MapFlags, MapKind, MapOfMaps, MapShape, MappedArray, PerCpuMap, Program, SkbFields,
     TestInput, TypedMap, UpdateMode, possible_cpus,
 };
 use porin_testbed::Namespace;
@@ -253,10 +253,10 @@ fn test_run() -> Outcome {
     let program = Program::constant("porin_test", -1)?;
     let frame = [7; 60];
     let input = TestInput {
-        context: SkbContext {
+        skb: SkbFields {
             mark: 0x1234,
             ifindex,
-            ..SkbContext::default()
+            ..SkbFields::default()
         },
         repeat: 10,
         ..TestInput::new(&frame)
@@ -264,7 +264,7 @@ fn test_run() -> Outcome {
     let run = namespace.run(|| program.test_run(&input))??;
     assert_eq!(run.result, -1);
     assert_eq!(run.frame, frame);
-    assert_eq!((run.context.mark, run.context.ifindex), (0x1234, ifindex));
+    assert_eq!((run.skb.mark, run.skb.ifindex), (0x1234, ifindex));
     // The device is looked for in the namespace of the calling thread.
     let stranger = Namespace::new()?;
     let error = stranger

@@ -40,7 +40,7 @@ pub use mapped::MappedArray;
 pub use netlink::{Filter, FilterSlot, RouteSocket};
 pub use object::{get_pinned, kernel_release, pin};
 pub use pod::{Pod, bytes_of, from_bytes, slice_bytes, zeroed};
-pub use program::{Program, ProgramInfo, SkbContext, TestInput, TestRun};
+pub use program::{Program, ProgramInfo, SkbFields, TestInput, TestRun};
 pub use ring::{RingMemory, wait_readable};
 pub use shape::{MapFlags, MapInfo, MapKind, MapShape};
 pub use typed::{MapOfMaps, PerCpuMap, TypedMap};

@@ -82,10 +82,10 @@ struct TestAttributes {
     output: u64,
     repeat: u32,
     duration: u32,
-    context_len: u32,
-    context_out_len: u32,
-    context: u64,
-    context_out: u64,
+    fields_len: u32,
+    fields_out_len: u32,
+    fields: u64,
+    fields_out: u64,
     flags: u32,
     cpu: u32,
     batch: u32,
@@ -100,7 +100,7 @@ unsafe impl Attributes for TestAttributes {}
 /// `ifindex` above 1 must name a device of the calling thread's network
 /// namespace (`net/bpf/test_run.c`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SkbContext {
+pub struct SkbFields {
     /// `skb->mark`
     pub mark: u32,
     /// `skb->priority`
@@ -124,7 +124,7 @@ pub struct SkbContext {
 /// The kernel's `struct __sk_buff`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct RawContext {
+struct RawFields {
     head: [u32; 2],
     mark: u32,
     middle: [u32; 5],
@@ -144,14 +144,14 @@ struct RawContext {
     hwtstamp: u64,
 }
 
-const _: () = assert!(size_of::<RawContext>() == 192);
+const _: () = assert!(size_of::<RawFields>() == 192);
 
 // SAFETY: `repr(C)`; 32-bit fields in pairs before every 64-bit field, so no padding.
-unsafe impl Pod for RawContext {}
+unsafe impl Pod for RawFields {}
 
-impl SkbContext {
-    fn raw(&self) -> RawContext {
-        RawContext {
+impl SkbFields {
+    fn raw(&self) -> RawFields {
+        RawFields {
             mark: self.mark,
             priority: self.priority,
             ifindex: self.ifindex,
@@ -165,7 +165,7 @@ impl SkbContext {
         }
     }
 
-    fn from_raw(raw: &RawContext) -> Self {
+    fn from_raw(raw: &RawFields) -> Self {
         Self {
             mark: raw.mark,
             priority: raw.priority,
@@ -186,7 +186,7 @@ pub struct TestInput<'a> {
     /// The frame, from its Ethernet header on; at least 14 bytes.
     pub frame: &'a [u8],
     /// What the packet carries beside its bytes.
-    pub context: SkbContext,
+    pub skb: SkbFields,
     /// How often the program runs on it; the result is the last run's.
     pub repeat: u32,
 }
@@ -197,7 +197,7 @@ impl<'a> TestInput<'a> {
     pub fn new(frame: &'a [u8]) -> Self {
         Self {
             frame,
-            context: SkbContext::default(),
+            skb: SkbFields::default(),
             repeat: 1,
         }
     }
@@ -211,7 +211,7 @@ pub struct TestRun {
     /// The frame afterwards.
     pub frame: Vec<u8>,
     /// The packet's fields afterwards.
-    pub context: SkbContext,
+    pub skb: SkbFields,
     /// The mean time of one run.
     pub duration: Duration,
 }
@@ -326,8 +326,8 @@ impl Program {
         };
         // Room for headers that a program may add.
         let mut frame = vec![0_u8; input.frame.len() + 256];
-        let context = input.context.raw();
-        let mut context_out = vec![0_u8; size_of::<RawContext>()];
+        let fields = input.skb.raw();
+        let mut fields_out = vec![0_u8; size_of::<RawFields>()];
         let mut attributes = TestAttributes {
             program: self.fd.as_raw_fd().cast_unsigned(),
             result: 0,
@@ -337,10 +337,10 @@ impl Program {
             output: address(frame.as_mut_ptr()),
             repeat: input.repeat,
             duration: 0,
-            context_len: length(size_of::<RawContext>())?,
-            context_out_len: length(size_of::<RawContext>())?,
-            context: address(bytes_of(&context).as_ptr()),
-            context_out: address(context_out.as_mut_ptr()),
+            fields_len: length(size_of::<RawFields>())?,
+            fields_out_len: length(size_of::<RawFields>())?,
+            fields: address(bytes_of(&fields).as_ptr()),
+            fields_out: address(fields_out.as_mut_ptr()),
             flags: 0,
             cpu: 0,
             batch: 0,
@@ -351,8 +351,7 @@ impl Program {
         Ok(TestRun {
             result: attributes.result.cast_signed(),
             frame,
-            context: from_bytes(&context_out)
-                .map_or(input.context, |raw| SkbContext::from_raw(&raw)),
+            skb: from_bytes(&fields_out).map_or(input.skb, |raw| SkbFields::from_raw(&raw)),
             duration: Duration::from_nanos(u64::from(attributes.duration)),
         })
     }

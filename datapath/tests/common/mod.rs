@@ -27,7 +27,7 @@ const COMES: Duration = Duration::from_secs(2);
 /// How long a packet that must not come is waited for; on a veth it would be there in microseconds.
 const STAYS_AWAY: Duration = Duration::from_millis(60);
 
-/// Any error, for helpers that have several.
+/// Any error, for functions that meet several kinds.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
 /// Runs `test` with the path of a new BPF file system that only it sees.
