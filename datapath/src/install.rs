@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use porin_flow::EndpointId;
 use porin_identity::IdentityId;
-use porin_policy::{MapEntry, MapKey, MapState};
+use porin_policy::{ContentHash, MapEntry, MapKey, MapState};
 
 use crate::abi::Cell;
 use crate::datapath::Datapath;
 use crate::error::{ApplyError, MapError};
-use crate::tables::{decode_entry, decode_key};
+use crate::tables::{Staged, decode_entry, decode_key};
 
 /// What an installation did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,41 +62,53 @@ impl Datapath {
         &mut self,
         policies: &[(EndpointId, &MapState)],
     ) -> Result<Installed, ApplyError> {
-        let mut wanted = Vec::with_capacity(policies.len());
+        let mut wanted = BTreeMap::new();
         let mut states = BTreeMap::new();
         for (id, state) in policies {
             let content = state.content();
-            wanted.push((self.slot(*id)?, content));
+            wanted.insert(self.slot(*id)?, content);
             states.insert(content, *state);
         }
         let staged = self.policies.stage(&states)?;
         if staged.built > 0 {
             self.endpoints.rested();
         }
-        let mut epoch = self.endpoints.epochs(wanted.len() as u64);
-        let mut installed = Installed {
-            built: staged.built,
-            ..Installed::default()
-        };
+        let installed = self.switch(&wanted, &staged);
+        self.policies.sweep(&staged);
+        Ok(Installed {
+            tables: self.policies.in_use(),
+            ..installed
+        })
+    }
+
+    /// Switches endpoints, by slot, to staged tables. All new tables are held
+    /// before any old one is let go: one endpoint's old may be another's new.
+    fn switch(&mut self, wanted: &BTreeMap<u32, ContentHash>, staged: &Staged) -> Installed {
+        let mut changes = Vec::with_capacity(wanted.len());
         for (slot, content) in wanted {
-            let Some(table) = staged.slots.get(&content).copied() else {
+            let Some(table) = staged.slots.get(content).copied() else {
                 continue;
             };
-            let old = self.endpoints.cell(slot);
-            if old.epoch() != 0 && old.table() == table {
-                installed.unchanged += 1;
-                continue;
+            let old = self.endpoints.cell(*slot);
+            if old.epoch() == 0 || old.table() != table {
+                self.policies.acquire(table);
+                changes.push((*slot, old, table));
             }
-            self.policies.acquire(table);
-            let next = Cell::new(epoch, table, old.ready());
-            self.endpoints.set_cell(slot, next);
-            self.policies.release(old.table());
-            epoch += 1;
-            installed.changed += 1;
         }
-        self.policies.sweep(&staged);
-        installed.tables = self.policies.in_use();
-        Ok(installed)
+        let first = self.endpoints.epochs(changes.len() as u64);
+        for ((slot, old, table), epoch) in changes.iter().zip(first..) {
+            let next = Cell::new(epoch, *table, old.ready());
+            self.endpoints.set_cell(*slot, next);
+        }
+        for (_, old, _) in &changes {
+            self.policies.release(old.table());
+        }
+        Installed {
+            changed: changes.len(),
+            unchanged: wanted.len() - changes.len(),
+            built: staged.built,
+            tables: 0,
+        }
     }
 
     /// Says whom the addresses of a block belong to. A block of one address is

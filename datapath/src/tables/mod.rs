@@ -18,5 +18,5 @@ pub(crate) use addresses::AddressTable;
 pub(crate) use counters::Counters;
 pub(crate) use endpoints::{EndpointTable, inline};
 pub(crate) use flows::FlowTable;
-pub(crate) use policies::{PolicyTables, decode_entry, decode_key, direction_of};
+pub(crate) use policies::{PolicyTables, Staged, decode_entry, decode_key, direction_of};
 pub(crate) use slots::Slots;

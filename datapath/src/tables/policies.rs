@@ -110,44 +110,48 @@ impl PolicyTables {
         for (content, state) in &lacking {
             built.push((**content, build(state)?));
         }
-        let mut placed = Vec::with_capacity(built.len());
-        for (content, table) in &built {
-            match self.slots.take() {
-                Some(slot) => placed.push((*content, slot, table)),
-                None => break,
-            }
-        }
-        let batch: Vec<_> = placed
-            .iter()
-            .map(|(_, slot, table)| (*slot, *table))
-            .collect();
-        if !batch.is_empty() {
-            if let Err(error) = self.outer.set_batch(&batch) {
-                placed
-                    .iter()
-                    .for_each(|(_, slot, _)| self.slots.untake(*slot));
-                return Err(error.into());
-            }
-            self.slots.rested();
-        }
-        for (content, slot, _) in &placed {
-            self.by_content.insert(*content, *slot);
-            self.used.insert(
-                *slot,
-                Use {
-                    content: Some(*content),
-                    endpoints: 0,
-                },
-            );
-        }
+        self.place(&built)?;
         let slots = states
             .keys()
             .filter_map(|content| Some((*content, *self.by_content.get(content)?)))
             .collect();
         Ok(Staged {
             slots,
-            built: placed.len(),
+            built: built.len(),
         })
+    }
+
+    /// Puts tables into free slots, all or none, and waits for a grace period.
+    fn place(&mut self, tables: &[(ContentHash, Map)]) -> Result<(), ApplyError> {
+        if tables.is_empty() {
+            return Ok(());
+        }
+        let slots: Vec<u32> = tables.iter().map_while(|_| self.slots.take()).collect();
+        let batch: Vec<_> = slots
+            .iter()
+            .zip(tables)
+            .map(|(slot, (_, table))| (*slot, table))
+            .collect();
+        let placed = if slots.len() == tables.len() {
+            self.outer.set_batch(&batch).map_err(ApplyError::from)
+        } else {
+            Err(self.too_many(tables.len()))
+        };
+        if placed.is_err() {
+            slots.iter().for_each(|slot| self.slots.untake(*slot));
+            return placed;
+        }
+        self.slots.rested();
+        for (slot, (content, _)) in slots.iter().zip(tables) {
+            let content = *content;
+            self.by_content.insert(content, *slot);
+            let unused = Use {
+                content: Some(content),
+                endpoints: 0,
+            };
+            self.used.insert(*slot, unused);
+        }
+        Ok(())
     }
 
     fn check(&self, sizes: impl Iterator<Item = usize>, tables: usize) -> Result<(), ApplyError> {
@@ -161,13 +165,17 @@ impl PolicyTables {
             });
         }
         if tables > self.slots.obtainable() {
-            return Err(ApplyError::Capacity {
-                what: "the set of policy tables",
-                needed: self.slots.capacity() - self.slots.obtainable() + tables,
-                capacity: self.slots.capacity(),
-            });
+            return Err(self.too_many(tables));
         }
         Ok(())
+    }
+
+    fn too_many(&self, tables: usize) -> ApplyError {
+        ApplyError::Capacity {
+            what: "the set of policy tables",
+            needed: self.slots.capacity() - self.slots.obtainable() + tables,
+            capacity: self.slots.capacity(),
+        }
     }
 
     /// Waits until no program holds a slot that was given back before: the

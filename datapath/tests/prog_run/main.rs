@@ -78,6 +78,7 @@ const TESTS: &[(&str, Body)] = &[
         "a_full_table_refuses_and_keeps",
         tables::a_full_table_refuses_and_keeps,
     ),
+    ("policies_are_exchanged", tables::policies_are_exchanged),
     ("slots_are_used_again", tables::slots_are_used_again),
     ("a_swap_is_atomic", tables::a_swap_is_atomic),
     ("losses_are_counted", tables::losses_are_counted),

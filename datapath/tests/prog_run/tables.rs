@@ -239,3 +239,40 @@ pub(crate) fn losses_are_counted(loader: Loader) -> Outcome {
         Ok(())
     })
 }
+
+/// One endpoint's old policy is another's new one, in one installation.
+pub(crate) fn policies_are_exchanged(loader: Loader) -> Outcome {
+    open(loader, |node| {
+        let entries = |cookie| everything(cookie).iter().collect::<Vec<_>>();
+        let mut next = 200;
+        node.datapath
+            .install(&[(A, &everything(100)), (B, &everything(101))])?;
+        let rounds = [(101, 100), (100, 101), (102, 101), (101, 102)];
+        for (a, b) in rounds {
+            node.datapath
+                .install(&[(A, &everything(a)), (B, &everything(b))])?;
+            // Slots that were let go are used again.
+            for _ in 0..4 {
+                node.datapath.install(&[(A, &everything(next))])?;
+                assert_eq!(node.datapath.policy(A)?, entries(next));
+                assert_eq!(node.datapath.policy(B)?, entries(b), "untouched");
+                next += 1;
+            }
+            let back = node.datapath.install(&[(A, &everything(a))])?;
+            assert_eq!((back.changed, back.tables), (1, 2));
+            assert_eq!(node.datapath.policy(A)?, entries(a));
+        }
+        // Moving on, one after the other, over the same table.
+        node.datapath
+            .install(&[(A, &everything(7)), (B, &everything(101))])?;
+        for (a, b) in [(8, 7), (9, 8), (10, 9)] {
+            node.datapath
+                .install(&[(A, &everything(a)), (B, &everything(b))])?;
+            node.datapath.install(&[(A, &everything(next))])?;
+            assert_eq!(node.datapath.policy(B)?, entries(b));
+            node.datapath.install(&[(A, &everything(a))])?;
+            next += 1;
+        }
+        Ok(())
+    })
+}
