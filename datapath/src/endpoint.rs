@@ -180,8 +180,16 @@ impl Datapath {
         };
         // The table first: whoever is judged in between bears a name that the
         // table does not know, and is dropped rather than taken for another.
-        for address in &known.spec.addresses {
-            self.addresses.claim(*address, identity)?;
+        let addresses = &mut self.addresses;
+        let mut claim = |identity| {
+            let mut own = known.spec.addresses.iter();
+            own.try_for_each(|address| addresses.claim(*address, identity))
+        };
+        if let Err(error) = claim(identity) {
+            // What was written is written over; an address that resists bears a
+            // name that the record contradicts, and is dropped.
+            let _ = claim(known.spec.identity);
+            return Err(error.into());
         }
         known.spec.identity = identity;
         self.endpoints.set_identity(slot, identity.get());
