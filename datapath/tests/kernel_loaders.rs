@@ -36,7 +36,7 @@ fn main() -> ExitCode {
             }
         };
     }
-    let bodies: [(&str, Body); 8] = [
+    let bodies: [(&str, Body); 9] = [
         ("loads_every_program", loads_every_program),
         ("loads_only_what_is_asked_for", loads_only_what_is_asked_for),
         ("sets_capacities", sets_capacities),
@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         ("reuses_pinned_maps", reuses_pinned_maps),
         ("hands_over_the_verifier_log", hands_over_the_log),
         ("refuses_what_is_no_object", refuses_garbage),
+        ("names_the_map_that_cannot_be", names_the_map),
         ("names_the_missing_capability", names_capability),
     ];
     let lacking = Loader::available()
@@ -202,6 +203,22 @@ fn refuses_garbage(loader: Loader) -> Outcome {
         assert!(matches!(error, LoadError::Object { .. }), "{error:?}");
         assert!(error.source().is_some());
     }
+    Ok(())
+}
+
+/// A map that the kernel does not make is not blamed on a program.
+fn names_the_map(loader: Loader) -> Outcome {
+    let plan = LoadPlan {
+        capacities: vec![("flows", 1024), ("addresses", 0)],
+        ..plan()
+    };
+    let error = loader.load(&plan).err().ok_or("made it")?;
+    assert!(!matches!(error, LoadError::Program { .. }), "{error:?}");
+    let source = error.source().map(ToString::to_string);
+    assert!(
+        format!("{error} {source:?}").contains("addresses"),
+        "{error:?}"
+    );
     Ok(())
 }
 

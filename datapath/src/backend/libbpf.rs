@@ -61,14 +61,15 @@ impl Refusal {
             Self::Object(error) => return object_error(error),
             Self::Load(error) => error,
         };
-        let source = io::Error::from_raw_os_error(errno(&error));
-        let program = refused_program(&log).unwrap_or("*").to_owned();
         let by_verifier = log.contains("BEGIN PROG LOAD LOG");
-        refused(
-            &program,
-            if by_verifier { log } else { String::new() },
-            source,
-        )
+        let source = io::Error::from_raw_os_error(errno(&error));
+        if !by_verifier && source.kind() != io::ErrorKind::PermissionDenied {
+            // A map could not be made, for instance: what libbpf said tells which.
+            return object_error(format!("{error}: {}", log.trim()));
+        }
+        let program = refused_program(&log).unwrap_or("*").to_owned();
+        let log = if by_verifier { log } else { String::new() };
+        refused(&program, log, source)
     }
 }
 

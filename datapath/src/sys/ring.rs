@@ -28,6 +28,8 @@ pub struct RingMemory {
     producer: Mapping,
     position: u64,
     size: u64,
+    /// Where the data begin in the producer's mapping.
+    start: usize,
 }
 
 impl RingMemory {
@@ -59,6 +61,7 @@ impl RingMemory {
             producer,
             position,
             size: u64::from(bytes),
+            start: page,
         })
     }
 
@@ -98,7 +101,7 @@ impl RingMemory {
     /// Where the next record lies in the producer's mapping.
     fn at(&self) -> usize {
         // The remainder is below the ring's size, which is a `u32`.
-        page_size() + (self.position % self.size) as usize
+        self.start + (self.position % self.size) as usize
     }
 
     /// The length word of the next record, once it is committed.
