@@ -6,6 +6,10 @@
 #include "config.h"
 #include "identity.h"
 
+/* A wake-up costs as much as hundreds of lookups, and a reader that is awake
+ * needs no other: only so many events around the mark call for one. */
+#define WAKEUPS 4
+
 INLINE void count_drop(struct __sk_buff *skb, const struct crossing *c, int reason)
 {
 	__u32 at = (c->direction << 8 | (reason & 0xff)) & (COUNTERS - 1);
@@ -74,5 +78,6 @@ INLINE void tell(struct __sk_buff *skb, const struct endpoint *ep, struct crossi
 	e->kind = kind;
 	e->reason = reason;
 	pending = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
-	bpf_ringbuf_submit(e, pending >= wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(e, pending - wakeup_bytes < WAKEUPS * sizeof(*e) ? BPF_RB_FORCE_WAKEUP
+									    : BPF_RB_NO_WAKEUP);
 }
