@@ -9,7 +9,7 @@
 //! The qdisc that clsact filters need is made and left: without a filter it does
 //! nothing, and others may use it.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use crate::error::{AttachError, PinError};
@@ -135,30 +135,28 @@ impl Attachment {
     /// [`AttachError::Stale`] if it is not at `target`: the device is gone, or
     /// another one has its number now.
     pub fn adopt(path: &Path, target: Target) -> Result<Option<Self>, AttachError> {
-        let fd = match sys::get_pinned(path) {
-            Ok(fd) => fd,
-            Err(error) if error.is(libc::ENOENT) => return Ok(None),
-            Err(source) => return Err(pin_error(path, source).into()),
+        let Some(fd) = open_pin(path)? else {
+            return Ok(None);
         };
         let stale = || AttachError::Stale {
             path: path.to_owned(),
             ifindex: target.ifindex,
         };
-        let as_program = fd.try_clone().ok();
-        let held = match Link::from_fd(fd) {
-            Ok(link) => {
-                let info = link.info().map_err(|error| explain(target, error))?;
+        let call = |error| explain(target, error);
+        let as_program = fd.try_clone().ok().and_then(|fd| Program::from_fd(fd).ok());
+        let held = match (Link::from_fd(fd), as_program) {
+            (Ok(link), _) => {
+                let info = link.info().map_err(call)?;
                 if info.ifindex != target.ifindex || info.hook != Some(target.hook) {
                     return Err(stale());
                 }
                 Held::Link(link)
             }
-            Err(_) => as_program
-                .and_then(|fd| Program::from_fd(fd).ok())
-                .map(|program| find_filter(program, target))
-                .ok_or_else(stale)?
-                .map_err(|error| explain(target, error))?
-                .ok_or_else(stale)?,
+            (Err(_), Some(program)) => match find_filter(program, target).map_err(call)? {
+                Some(held) => held,
+                None => adopt_unfinished(path, target)?.ok_or_else(stale)?,
+            },
+            (Err(_), None) => return Err(stale()),
         };
         Ok(Some(Self {
             target,
@@ -184,32 +182,23 @@ impl Attachment {
                 slot,
                 program: held,
             } => {
-                let next = clone_program(program).map_err(|error| explain(target, error))?;
+                // The new mark first and aside, the old one until the filter has changed: a process
+                // that ends in between is understood by the one that adopts.
+                let call = |error| explain(target, error);
+                let next = clone_program(program).map_err(call)?;
+                if let Some(path) = &self.pin {
+                    let aside = aside(path);
+                    let _ = std::fs::remove_file(&aside);
+                    sys::pin(program.as_fd(), &aside)
+                        .map_err(|source| pin_error(&aside, source))?;
+                }
                 socket
                     .set_filter(*slot, program.as_fd(), FILTER, true)
-                    .map_err(|error| explain(target, error))?;
+                    .map_err(call)?;
                 *held = next;
-                match self.pin.take() {
-                    Some(path) => self.repin(&path),
-                    None => Ok(()),
-                }
+                self.pin.as_deref().map_or(Ok(()), finish)
             }
         }
-    }
-
-    /// The program of a filter changed: its mark is replaced in one step.
-    fn repin(&mut self, path: &Path) -> Result<(), AttachError> {
-        let mut next = path.as_os_str().to_owned();
-        next.push("-next");
-        let next = PathBuf::from(next);
-        let _ = std::fs::remove_file(&next);
-        self.pin_at(&next)?;
-        std::fs::rename(&next, path).map_err(|source| PinError::Io {
-            path: path.to_owned(),
-            source,
-        })?;
-        self.pin = Some(path.to_owned());
-        Ok(())
     }
 
     /// Pins the attachment at `path` in a BPF file system: from now on it
@@ -219,17 +208,13 @@ impl Attachment {
     ///
     /// [`AttachError::Pin`], e.g. if the path is taken.
     pub fn pin(&mut self, path: &Path) -> Result<(), AttachError> {
-        self.pin_at(path)?;
-        self.pin = Some(path.to_owned());
-        Ok(())
-    }
-
-    fn pin_at(&self, path: &Path) -> Result<(), AttachError> {
         let object = match &self.held {
             Held::Link(link) => link.as_fd(),
             Held::Filter { program, .. } => program.as_fd(),
         };
-        sys::pin(object, path).map_err(|source| pin_error(path, source).into())
+        sys::pin(object, path).map_err(|source| pin_error(path, source))?;
+        self.pin = Some(path.to_owned());
+        Ok(())
     }
 
     /// Takes the program off its hook and the pin out of its directory. When
@@ -250,12 +235,13 @@ impl Attachment {
             Held::Filter { socket, slot, .. } => socket.remove_filter(*slot),
         }
         .map_err(|error| explain(target, error))?;
-        match self
-            .pin
-            .take()
-            .map(|path| (std::fs::remove_file(&path), path))
-        {
-            Some((Err(source), path)) if source.kind() != std::io::ErrorKind::NotFound => {
+        let Some(path) = self.pin.take() else {
+            return Ok(());
+        };
+        // Left by an update that did not come to its end.
+        let _ = std::fs::remove_file(aside(&path));
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                 Err(PinError::Io { path, source }.into())
             }
             _ => Ok(()),
@@ -363,6 +349,46 @@ fn find_filter(program: Program, target: Target) -> Result<Option<Held>, CallErr
         slot,
         program,
     }))
+}
+
+/// What is pinned at `path`, if anything.
+fn open_pin(path: &Path) -> Result<Option<OwnedFd>, AttachError> {
+    match sys::get_pinned(path) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(error) if error.is(libc::ENOENT) => Ok(None),
+        Err(source) => Err(pin_error(path, source).into()),
+    }
+}
+
+/// Where the mark of the next program of a filter is pinned until it is in force.
+pub(crate) fn aside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-next");
+    PathBuf::from(name)
+}
+
+/// The filter runs the next program: its mark takes the old one's place, in one step.
+fn finish(path: &Path) -> Result<(), AttachError> {
+    std::fs::rename(aside(path), path).map_err(|source| {
+        AttachError::Pin(PinError::Io {
+            path: path.to_owned(),
+            source,
+        })
+    })
+}
+
+/// Takes over a filter whose update ended before its mark was in place.
+fn adopt_unfinished(path: &Path, target: Target) -> Result<Option<Held>, AttachError> {
+    let Some(fd) = open_pin(&aside(path))? else {
+        return Ok(None);
+    };
+    let call = |error| explain(target, error);
+    let program = Program::from_fd(fd).map_err(call)?;
+    let held = find_filter(program, target).map_err(call)?;
+    if held.is_some() {
+        finish(path)?;
+    }
+    Ok(held)
 }
 
 fn clone_program(program: &Program) -> Result<Program, CallError> {

@@ -209,6 +209,7 @@ impl PinDir {
                 source,
             })?;
         }
+        remove_file(&crate::link::aside(&path))?;
         remove_file(&path)
     }
 

@@ -8,6 +8,7 @@
 
 mod common;
 
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -19,6 +20,7 @@ use porin_datapath::pin::PinDir;
 use porin_datapath::probe::probe;
 use porin_datapath::sys::{
     Link, LinkPosition, Map, MapFlags, MapKind, MapShape, Program, RouteSocket, TcxHook, is_bpffs,
+    pin,
 };
 use porin_flow::EndpointId;
 use porin_testbed::Namespace;
@@ -43,6 +45,10 @@ fn main() -> ExitCode {
         };
     }
     let mut tests = vec![
+        Test::new(
+            "kernel_clsact_update_cut_short_is_adopted",
+            unfinished_update,
+        ),
         Test::new("kernel_probe_finds_what_is_there", probe_finds),
         Test::new("kernel_probe_names_missing_capabilities", probe_names),
         Test::new("kernel_auto_asks_for_tcx_first", auto_is_tcx),
@@ -179,6 +185,43 @@ fn pin_outlives(mode: AttachMode) -> Outcome {
         assert_eq!(attached(&wire, TcxHook::Ingress)?, 0);
         assert_eq!(listing(bpffs)?, Vec::<String>::new());
         assert!(adopt(place)??.is_none());
+        Ok(())
+    })
+}
+
+/// An update of a filter that ended between its steps is understood afterwards.
+fn unfinished_update() -> Outcome {
+    with_bpffs(|bpffs| {
+        let wire = Wire::new()?;
+        let place = target(&wire, TcxHook::Ingress);
+        let (path, aside) = (bpffs.join("7-from"), bpffs.join("7-from-next"));
+        let next = Program::constant("porin_test", NEXT)?;
+        for replaced in [false, true] {
+            let mut attachment = attach(&wire, TcxHook::Ingress, DROP, AttachMode::Clsact)?;
+            attachment.pin(&path)?;
+            drop(attachment);
+            pin(next.as_fd(), &aside)?;
+            if replaced {
+                wire.node.run(|| {
+                    let socket = RouteSocket::open()?;
+                    let slot = socket.filters(wire.ifindex, TcxHook::Ingress)?[0].slot;
+                    socket.set_filter(slot, next.as_fd(), "porin", true)
+                })??;
+            }
+            let adopted = wire.node.run(|| Attachment::adopt(&path, place))??;
+            let mut adopted = adopted.ok_or("nothing adopted")?;
+            assert!(if replaced {
+                wire.comes_out()
+            } else {
+                wire.is_cut_out()
+            });
+            adopted.update(&Program::constant("porin_test", NEXT)?)?;
+            assert!(wire.comes_out());
+            assert_eq!(listing(bpffs)?, ["7-from"]);
+            adopted.detach()?;
+            assert_eq!(attached(&wire, TcxHook::Ingress)?, 0);
+            assert_eq!(listing(bpffs)?, Vec::<String>::new());
+        }
         Ok(())
     })
 }

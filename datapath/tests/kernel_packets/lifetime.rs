@@ -141,13 +141,12 @@ pub(crate) fn adoption_under_traffic(config: &Config) -> suite::Outcome {
 pub(crate) fn killed(config: &Config) -> suite::Outcome {
     with_bpffs(|bpffs| {
         let directory = bpffs.join("porin");
-        let config = pinned(config, &directory);
+        let config = &pinned(config, &directory);
         let node = node()?;
         let pods: Result<Vec<_>, _> = (1..=3).map(|id| Pod::new(&node, id, id)).collect();
         let pods = pods?;
-        let arguments: Vec<_> = pods.iter().map(describe).collect();
-        let mut arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        arguments.insert(0, directory.to_str().ok_or("a path of text")?);
+        let arguments = arguments(config, &directory, &pods);
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         let (process, line) = start_role(&node, "hold", &arguments)?;
         assert_eq!(line, "ready");
 
@@ -166,7 +165,7 @@ pub(crate) fn killed(config: &Config) -> suite::Outcome {
             "nobody got in for want of a process"
         );
 
-        let mut datapath = node.run(|| Datapath::open(&config))??;
+        let mut datapath = node.run(|| Datapath::open(config))??;
         let mut log = Log::new(&mut datapath)?;
         // It is told what happened while nobody was there.
         let reason = DropReason::POLICY_DENIED;
@@ -178,6 +177,16 @@ pub(crate) fn killed(config: &Config) -> suite::Outcome {
         assert!(stranger.answers(6)?, "closing ends the enforcement");
         Ok(())
     })
+}
+
+/// What a process of [`play`] is told.
+fn arguments(config: &Config, directory: &Path, pods: &[Pod]) -> Vec<String> {
+    let mut arguments = vec![
+        directory.display().to_string(),
+        format!("{:?}", config.attach),
+    ];
+    arguments.extend(pods.iter().map(describe));
+    arguments
 }
 
 fn describe(pod: &Pod) -> String {
@@ -192,11 +201,14 @@ fn describe(pod: &Pod) -> String {
 
 /// The processes of the tests here: a datapath for pods, until it is killed.
 pub(crate) fn play(role: &str, arguments: &[String]) -> Result<(), Failure> {
-    let [directory, pods @ ..] = arguments else {
-        return Err("a directory is needed".into());
+    let [directory, mode, pods @ ..] = arguments else {
+        return Err("a directory and a mode are needed".into());
     };
     let specs: Result<Vec<_>, _> = pods.iter().map(|pod| parse(pod)).collect();
-    let config = pinned(&scene::config(), Path::new(directory));
+    let mut config = pinned(&scene::config(), Path::new(directory));
+    if mode == "Clsact" {
+        config.attach = AttachMode::Clsact;
+    }
     match role {
         "hold" => hold(Datapath::open(&config)?, &specs?),
         "churn" => churn(Datapath::open(&config)?, &specs?),
@@ -275,9 +287,8 @@ pub(crate) fn killed_anywhere(config: &Config) -> suite::Outcome {
         let pods: Result<Vec<_>, _> = (1..=3).map(|id| Pod::new(&node, id, id)).collect();
         let pods = pods?;
         let _echo = Echo::start(&pods[1], &[PORT])?;
-        let arguments: Vec<_> = pods.iter().map(describe).collect();
-        let mut arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        arguments.insert(0, directory.to_str().ok_or("a path of text")?);
+        let arguments = arguments(config, &directory, &pods);
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         let start = || -> Result<Process, Failure> {
             let (process, line) = start_role(&node, "churn", &arguments)?;
             assert_eq!(line, "ready");
@@ -315,9 +326,8 @@ pub(crate) fn killed_while_starting(config: &Config) -> suite::Outcome {
         let node = node()?;
         let pods: Result<Vec<_>, _> = (1..=3).map(|id| Pod::new(&node, id, id)).collect();
         let pods = pods?;
-        let arguments: Vec<_> = pods.iter().map(describe).collect();
-        let mut arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        arguments.insert(0, directory.to_str().ok_or("a path of text")?);
+        let arguments = arguments(config, &directory, &pods);
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         for round in 0..20 {
             let process = spawn_role(&node, "hold", &arguments)?;
             thread::sleep(Duration::from_millis(10 * round));

@@ -34,7 +34,7 @@ const EVERYWHERE: [(&str, Body); 5] = [
 ];
 
 /// Tests that run once, as the build prefers it.
-const ONCE: [(&str, Body); 15] = [
+const ONCE: [(&str, Body); 14] = [
     ("deny_rule_is_named", verdicts::deny_rule),
     ("peers_outside_are_known_by_prefix", verdicts::outside),
     ("large_packets_pass_whole", verdicts::large),
@@ -46,10 +46,6 @@ const ONCE: [(&str, Body); 15] = [
     ("full_table_keeps_the_old_policy", changes::full),
     ("swap_never_mixes_policies", changes::swap),
     ("killed_process_leaves_enforcement", lifetime::killed),
-    (
-        "process_killed_anywhere_recovers",
-        lifetime::killed_anywhere,
-    ),
     (
         "killed_start_can_be_repeated",
         lifetime::killed_while_starting,
@@ -90,6 +86,16 @@ fn main() -> ExitCode {
     let lacking = Loader::available()
         .is_empty()
         .then(|| "this build has no loader".to_owned());
+    for attach in [AttachMode::Auto, AttachMode::Clsact] {
+        let config = Config {
+            attach,
+            ..scene::config()
+        };
+        let mode = format!("{attach:?}").to_lowercase();
+        let name = format!("kernel_{mode}_process_killed_anywhere_recovers");
+        let test = Test::new(&name, move || lifetime::killed_anywhere(&config));
+        tests.push(test.unless(lacking.clone()));
+    }
     for (text, body) in ONCE {
         let name = format!("kernel_{text}");
         let test = Test::new(&name, move || body(&scene::config()));
