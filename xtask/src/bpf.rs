@@ -106,6 +106,8 @@ impl Made {
 }
 
 fn build(workspace: &Workspace) -> Result<Made, Failure> {
+    let version = capture(Command::new(CLANG).arg("--version"))
+        .map_err(|failure| Failure::new(format!("{failure}; `cargo xtask setup` installs it")))?;
     let folder = crate_folder(workspace);
     let output = workspace.target().join("bpf");
     fs::create_dir_all(&output).map_err(|error| Failure::io(output.display(), &error))?;
@@ -127,7 +129,6 @@ fn build(workspace: &Workspace) -> Result<Made, Failure> {
             .arg(&fresh),
     )?;
     succeed(Command::new(STRIP).arg("-g").arg(&fresh))?;
-    let version = capture(Command::new(CLANG).arg("--version"))?;
     Ok(Made {
         object: fs::read(&fresh).map_err(|error| Failure::io(fresh.display(), &error))?,
         clang: version.lines().next().unwrap_or_default().to_owned(),
