@@ -39,8 +39,15 @@ pub enum Pins {
 #[derive(Debug)]
 pub struct PinDir {
     root: PathBuf,
-    /// Held for its lock.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for PinDir {
+    fn drop(&mut self) {
+        // Closing alone would leave the lock with a child process that another thread is starting,
+        // until that runs its program.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl PinDir {
@@ -70,7 +77,7 @@ impl PinDir {
         make_dir(&root.join("links"))?;
         Ok(Self {
             root: root.to_owned(),
-            _lock: lock,
+            lock,
         })
     }
 

@@ -23,7 +23,7 @@ use porin_testbed::suite::Outcome;
 use porin_testbed::{Namespace, Process};
 
 /// How long a packet that should come is waited for.
-const COMES: Duration = Duration::from_secs(2);
+const COMES: Duration = Duration::from_secs(15);
 /// How long a packet that must not come is waited for; on a veth it would be there in microseconds.
 const STAYS_AWAY: Duration = Duration::from_millis(60);
 
@@ -180,7 +180,7 @@ impl Wire {
     }
 }
 
-/// Waits until `condition` holds; `false` if it does not within two seconds.
+/// Waits until `condition` holds; `false` if it does not in time.
 pub fn eventually(mut condition: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + COMES;
     while Instant::now() < end {

@@ -15,7 +15,7 @@ use porin_testbed::Namespace;
 use crate::common::Failure;
 
 /// How long an event that must come is waited for.
-const COMES: Duration = Duration::from_secs(3);
+const COMES: Duration = Duration::from_secs(15);
 
 /// Small tables: they are quick to make.
 pub(crate) fn config() -> Config {

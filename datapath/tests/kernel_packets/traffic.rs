@@ -13,7 +13,7 @@ use crate::common::{Failure, eventually};
 use crate::scene::Pod;
 
 /// How long an answer that should come is waited for.
-pub(crate) const COMES: Duration = Duration::from_secs(3);
+pub(crate) const COMES: Duration = Duration::from_secs(15);
 /// How long one that must not come is waited for.
 pub(crate) const STAYS_AWAY: Duration = Duration::from_millis(80);
 /// How often a server looks whether it should end.
