@@ -31,7 +31,7 @@ const RUNS: &[(&str, &[&str])] = &[
     ),
     (
         "one pass of every benchmark",
-        &["--package", "porin-benches", "--benches"],
+        &["--workspace", "--all-features", "--bench", "*"],
     ),
 ];
 
