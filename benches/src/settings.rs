@@ -12,7 +12,7 @@ pub fn settings() -> Criterion {
         .configure_from_args()
 }
 
-/// Whether this is one pass to see that the bench still runs (`cargo test --benches`), not a
+/// Whether this is one pass to see that the bench still runs (`cargo test --bench "*"`), not a
 /// measurement: cargo passes `--bench` to the latter only.
 #[must_use]
 pub fn is_smoke_run() -> bool {
