@@ -44,7 +44,7 @@ static __noinline int describe(struct event *e, const struct crossing *c, const 
 	e->direction = c->direction;
 	e->match = c->match;
 	e->protocol = p->protocol;
-	e->tcp_flags = p->tcp_flags;
+	e->tcp_flags = p->protocol == IPPROTO_TCP ? p->tcp_flags : 0;
 	e->icmp_type = p->icmp_type;
 	e->icmp_code = p->icmp_code;
 	e->reply = c->reply;

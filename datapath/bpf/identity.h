@@ -51,9 +51,10 @@ INLINE __u32 stamp_for(__u32 identity)
  * 1. the source is an endpoint of this node: the packet must bear the mark of
  *    that endpoint's device. Without one it is forged; with another's it waited
  *    while the address changed hands. Both are dropped;
- * 2. the source is the host: unmarked it is the host's own. A marked packet is
- *    an endpoint's that was given the host's address on its way (masquerade),
- *    and remains the endpoint's;
+ * 2. the source is the host: unmarked and made on this node it is the host's
+ *    own. A marked packet is an endpoint's that was given the host's address on
+ *    its way (masquerade), and remains the endpoint's. An unmarked one that came
+ *    by a device is somebody else's, forged or masqueraded: the world's;
  * 3. else whom the address tables name. A mark says nothing here: another
  *    instance on this node counts identities its own way.
  *
@@ -65,8 +66,12 @@ INLINE int sender(struct crossing *c, const struct packet *p)
 
 	c->peer = owner.identity;
 	if (!(owner.flags & OWNER_LOCAL)) {
-		if (c->stamp && owner.identity == IDENTITY_HOST)
+		if (owner.identity != IDENTITY_HOST)
+			return 0;
+		if (c->stamp)
 			c->peer = c->stamp >> MARK_IDENTITY_SHIFT;
+		else if (c->came_by)
+			c->peer = p->family == 4 ? world_ipv4 : world_ipv6;
 		return 0;
 	}
 	if (!c->stamp)

@@ -62,7 +62,7 @@ struct packet {
 	__u8 protocol;
 	__u8 fragment_protocol;
 	__u8 hop_limit;
-	__u8 tcp_flags;
+	__u8 tcp_flags; /* an echo request bears TCP_SYN: it begins, and never answers */
 	__u8 icmp_type;
 	__u8 icmp_code;
 	__u8 flags;
@@ -139,6 +139,7 @@ INLINE void parse_icmp(struct packet *p, const __u8 *h, __u8 request, __u8 reply
 	if (h[0] == request) {
 		p->source_port = id;
 		p->destination_port = 0;
+		p->tcp_flags = TCP_SYN;
 	} else if (h[0] == reply) {
 		p->source_port = 0;
 		p->destination_port = id;

@@ -94,8 +94,10 @@ INLINE int judge(struct __sk_buff *skb, __u8 direction)
 
 	if (facts)
 		c.address_epoch = READ_ONCE(facts->address_epoch);
-	if (direction == DIRECTION_INGRESS)
+	if (direction == DIRECTION_INGRESS) {
 		c.stamp = stamp_of(skb->mark);
+		c.came_by = skb->ingress_ifindex;
+	}
 	reason = cross(skb, ep, &c, &p);
 	if (unlikely(reason)) {
 		count_drop(skb, &c, reason);

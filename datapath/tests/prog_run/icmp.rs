@@ -54,11 +54,16 @@ pub(crate) fn echoes(loader: Loader) -> Outcome {
                 DENIED,
                 "another echo"
             );
-            assert_eq!(
-                node.cross(B, &echo(b, a, true, 1)).reason(),
-                DENIED,
-                "a request back"
-            );
+            // Also with the identifier 0, where both ends of the flow have the same "port".
+            assert_eq!(node.cross(A, &echo(a, b, true, 0)).reason(), None);
+            for id in [0, 1] {
+                assert_eq!(
+                    node.cross(B, &echo(b, a, true, id)).reason(),
+                    DENIED,
+                    "a request back"
+                );
+                assert_eq!(node.cross(B, &echo(b, a, false, id)).reason(), None);
+            }
         }
         // An answer that nobody asked for opens nothing, even where it may pass.
         node.datapath
