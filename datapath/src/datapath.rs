@@ -187,7 +187,22 @@ impl Datapath {
                 Err(error) => return Err(error.into()),
             }
         }
+        self.reclaim_addresses()?;
         self.drop_strays()
+    }
+
+    /// Makes the addresses of every record its own again: an addition, removal or
+    /// renaming that did not come to its end left them to others.
+    fn reclaim_addresses(&mut self) -> Result<(), LoadError> {
+        for known in self.known.values() {
+            for address in &known.spec.addresses {
+                if !self.addresses.is_of(*address, known.spec.identity) {
+                    self.addresses.claim(*address, known.spec.identity)?;
+                    self.endpoints.raise_address_epoch();
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Takes over both hooks with this build's programs; a hook at which nothing

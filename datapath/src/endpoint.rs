@@ -7,7 +7,7 @@ use porin_identity::IdentityId;
 
 use crate::abi::{Address, Cell, Endpoint};
 use crate::datapath::{Datapath, Known};
-use crate::error::{ApplyError, AttachError};
+use crate::error::{ApplyError, AttachError, MapError};
 use crate::link::{Attachment, Target};
 use crate::sys::{LinkPosition, TcxHook};
 use crate::tables::inline;
@@ -55,16 +55,7 @@ impl Datapath {
     pub fn add_endpoint(&mut self, spec: EndpointSpec) -> Result<(), AttachError> {
         self.check_spec(&spec)?;
         let slot = self.take_endpoint_slot()?;
-        let (ipv4, ipv6) = inline(&spec.addresses);
-        let record = Endpoint {
-            born: self.endpoints.epochs(1),
-            ifindex: spec.ifindex,
-            id: spec.id.get(),
-            identity: spec.identity.get(),
-            ipv4,
-            ipv6,
-            ..Endpoint::default()
-        };
+        let record = self.record(&spec);
         self.endpoints.insert(slot, &record)?;
         let id = spec.id;
         let known = Known {
@@ -78,6 +69,72 @@ impl Datapath {
             let _ = self.remove_endpoint(id);
         }
         added
+    }
+
+    /// Puts another endpoint in the place of one: number and device stay, and so
+    /// do the programs at the device, so that no packet passes unjudged in
+    /// between. It begins like an [added](Self::add_endpoint) one, without a
+    /// policy, not ready, and inherits nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError`]. If identity or addresses cannot be, the endpoint is as it
+    /// was; if the kernel refuses to write them, it is not ready.
+    pub fn replace_endpoint(
+        &mut self,
+        id: EndpointId,
+        identity: IdentityId,
+        addresses: Vec<IpAddr>,
+    ) -> Result<(), AttachError> {
+        let known = self
+            .known
+            .get(&id)
+            .ok_or(AttachError::UnknownEndpoint(id))?;
+        let (old_slot, old) = (known.slot, known.spec.clone());
+        let spec = EndpointSpec {
+            identity,
+            addresses,
+            ..old.clone()
+        };
+        spec.check()?;
+        let fresh = |address: &&IpAddr| !old.addresses.contains(address);
+        self.check_addresses(spec.addresses.iter().filter(fresh))?;
+        let slot = self.take_endpoint_slot()?;
+        let table = self.endpoints.cell(old_slot).table();
+        self.endpoints.set_cell(old_slot, Cell::default());
+        self.policies.release(table);
+        let moved = self.move_addresses(&old, &spec);
+        self.endpoints.raise_address_epoch();
+        let record = self.record(&spec);
+        let placed = self.endpoints.replace(old_slot, slot, &record);
+        if let (Ok(()), Some(known)) = (&placed, self.known.get_mut(&id)) {
+            known.slot = slot;
+            known.spec = spec;
+        }
+        Ok(moved.and(placed)?)
+    }
+
+    fn move_addresses(&mut self, old: &EndpointSpec, new: &EndpointSpec) -> Result<(), MapError> {
+        for address in &old.addresses {
+            if !new.addresses.contains(address) {
+                self.addresses.disclaim(*address)?;
+            }
+        }
+        let mut addresses = new.addresses.iter();
+        addresses.try_for_each(|address| self.addresses.claim(*address, new.identity))
+    }
+
+    fn record(&self, spec: &EndpointSpec) -> Endpoint {
+        let (ipv4, ipv6) = inline(&spec.addresses);
+        Endpoint {
+            born: self.endpoints.epochs(1),
+            ifindex: spec.ifindex,
+            id: spec.id.get(),
+            identity: spec.identity.get(),
+            ipv4,
+            ipv6,
+            ..Endpoint::default()
+        }
     }
 
     fn connect(&mut self, known: Known) -> Result<(), AttachError> {
@@ -117,12 +174,22 @@ impl Datapath {
             return Err(AttachError::Duplicate(other.spec.id));
         }
         spec.check()?;
-        for address in &spec.addresses {
+        self.check_addresses(spec.addresses.iter())
+    }
+
+    /// Nobody has them, and there is room for them.
+    fn check_addresses<'a>(
+        &self,
+        addresses: impl Iterator<Item = &'a IpAddr>,
+    ) -> Result<(), AttachError> {
+        let mut count = 0;
+        for address in addresses {
             if self.addresses.is_local(*address) {
                 return Err(AttachError::AddressTaken(*address));
             }
+            count += 1;
         }
-        Ok(self.addresses.check_exact(spec.addresses.len())?)
+        Ok(self.addresses.check_exact(count)?)
     }
 
     fn take_endpoint_slot(&mut self) -> Result<u32, AttachError> {
@@ -189,6 +256,8 @@ impl Datapath {
             // What was written is written over; an address that resists bears a
             // name that the record contradicts, and is dropped.
             let _ = claim(known.spec.identity);
+            // Who was judged in between is judged again.
+            self.endpoints.raise_address_epoch();
             return Err(error.into());
         }
         known.spec.identity = identity;
@@ -266,7 +335,11 @@ fn fits(identity: IdentityId) -> bool {
 
 impl EndpointSpec {
     /// Whether it can be, whoever else is there.
-    pub(crate) fn check(&self) -> Result<(), AttachError> {
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError::Identity`] and [`AttachError::Addresses`].
+    pub fn check(&self) -> Result<(), AttachError> {
         if self.id == EndpointId::NONE || !fits(self.identity) {
             return Err(AttachError::Identity(self.identity));
         }

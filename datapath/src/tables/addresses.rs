@@ -59,6 +59,11 @@ impl AddressTable {
         self.local.contains_key(&address)
     }
 
+    /// Whether an endpoint of this node has the address under this name.
+    pub(crate) fn is_of(&self, address: IpAddr, identity: IdentityId) -> bool {
+        self.local.get(&address) == Some(&identity)
+    }
+
     /// The addresses that endpoints of this node are recorded with.
     pub(crate) fn local(&self) -> impl Iterator<Item = IpAddr> {
         self.local.keys().copied()

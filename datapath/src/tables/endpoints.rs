@@ -72,6 +72,20 @@ impl EndpointTable {
         })
     }
 
+    /// Makes a device lead from one record to another, in one step. The slot of
+    /// the old one rests.
+    pub(crate) fn replace(
+        &mut self,
+        old: u32,
+        new: u32,
+        record: &Endpoint,
+    ) -> Result<(), MapError> {
+        self.insert(new, record)?;
+        self.write(old, &Endpoint::default());
+        self.slots.retire(old);
+        Ok(())
+    }
+
     /// Makes a record unfindable and empty. Its slot rests.
     pub(crate) fn remove(&mut self, slot: u32, ifindex: u32) -> Result<(), MapError> {
         self.set_cell(slot, Cell::default());

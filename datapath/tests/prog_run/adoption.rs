@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use porin_datapath::abi::FlowEntry;
-use porin_datapath::sys::{Map, UpdateMode};
+use porin_datapath::abi::{Address, FlowEntry, Owner};
+use porin_datapath::sys::{Map, UpdateMode, bytes_of};
 use porin_datapath::{Config, Datapath, Frame, LoadError, Loader, PinError, Pins};
 use porin_flow::{DropReason, TcpFlags};
 use porin_identity::IdentityId;
@@ -12,7 +12,7 @@ use porin_testbed::Namespace;
 use porin_testbed::suite::{Failed, Outcome};
 
 use crate::common::with_bpffs;
-use crate::node::{A, B, ID_A, ID_B, Node, at, entry, everything, limits, tcp_port, v4};
+use crate::node::{A, B, ID_A, ID_B, Node, at, entry, everything, limits, tcp_port, v4, v6};
 
 fn config(loader: Loader, root: &Path) -> Config {
     Config {
@@ -113,6 +113,46 @@ fn restart(loader: Loader, root: &Path) -> Outcome {
     let fresh = Datapath::open(&config)?;
     assert_eq!(fresh.endpoints(), []);
     fresh.close()?;
+    Ok(())
+}
+
+/// A process that ended in the middle of a removal or a renaming left addresses
+/// that are nobody's, or another's: the next one makes them the endpoint's again.
+pub(crate) fn what_was_cut_short_is_made_whole(loader: Loader) -> Outcome {
+    Namespace::new()?.run(|| with_bpffs(|root| cut_short(loader, root)))?
+}
+
+fn cut_short(loader: Loader, root: &Path) -> Outcome {
+    let (namespace, peer) = (Namespace::current()?, Namespace::new()?);
+    let devices = [
+        namespace.veth("a", &peer, "a")?.index,
+        namespace.veth("b", &peer, "b")?.index,
+    ];
+    let config = config(loader, root);
+    let mut first = node(Datapath::open(&config)?, devices)?;
+    fill(&mut first)?;
+    first.datapath.keep();
+
+    let addresses = Map::from_pin(&root.join("node/maps/addresses"))?;
+    let [gone, renamed] = [v4(A), v6(A)].map(|address| Address::from(address).0);
+    assert!(addresses.delete(&gone)?);
+    let other = Owner {
+        identity: 77,
+        flags: Owner::LOCAL,
+    };
+    addresses.update(&renamed, bytes_of(&other), UpdateMode::Existing)?;
+
+    let mut second = node(Datapath::open(&config)?, devices)?;
+    let mark = second.datapath.mark(A).ok_or("known")?;
+    for (a, b) in [(v4(A), v4(B)), (v6(A), v6(B))] {
+        let frame = Frame::tcp(at(a, 4000), at(b, 80), TcpFlags::SYN);
+        let forged = second.arrive(B, &frame, 0);
+        assert_eq!(forged.reason(), Some(DropReason::INVALID_SOURCE_IP));
+        let own = second.arrive(B, &frame, mark);
+        assert_eq!(own.reason(), None);
+        assert_eq!(own.seen.first().map(|seen| seen.source), Some(ID_A));
+    }
+    second.datapath.close()?;
     Ok(())
 }
 

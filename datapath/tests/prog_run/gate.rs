@@ -197,3 +197,56 @@ pub(crate) fn masquerade_is_no_disguise(loader: Loader) -> Outcome {
         Ok(())
     })
 }
+
+/// Another endpoint at a device: the programs stay, nothing is inherited, and
+/// one that cannot be leaves the old one as it was.
+pub(crate) fn a_replacement_has_no_gap(loader: Loader) -> Outcome {
+    open(loader, |node| {
+        let forth = |from| Frame::udp(at(from, 53), at(v4(B), 53));
+        let old = forth(v4(A));
+        assert_eq!(node.cross(A, &old).reason(), None);
+        let two = vec![v4(A), "10.0.0.9".parse()?];
+        for (identity, addresses) in [
+            (ID_A, two),
+            (ID_A, vec![v4(B)]),
+            (IdentityId::UNKNOWN, vec![v4(A)]),
+        ] {
+            assert!(
+                node.datapath
+                    .replace_endpoint(A, identity, addresses)
+                    .is_err()
+            );
+            let running = node.cross(A, &old);
+            assert_eq!((running.reason(), running.seen.len()), (None, 0));
+        }
+        let mark = node.datapath.mark(A).ok_or("known")?;
+        // More often than there are slots.
+        for low in 10..30 {
+            let own = std::net::IpAddr::from([10, 0, 0, low]);
+            node.datapath.replace_endpoint(A, ID_A, vec![own])?;
+            assert_eq!(
+                node.leave(A, &forth(own)).reason(),
+                Some(DropReason::NOT_READY)
+            );
+            assert!(node.datapath.set_ready(A).is_err(), "it has no policy");
+            node.datapath.install(&[(A, &everything(17))])?;
+            node.datapath.set_ready(A)?;
+            assert_eq!(
+                node.leave(A, &old).reason(),
+                Some(DropReason::INVALID_SOURCE_IP)
+            );
+            let passed = node.cross(A, &forth(own));
+            assert_eq!((passed.reason(), passed.seen.len()), (None, 2));
+            // The address it had is nobody's, and its own is its alone.
+            assert_eq!(node.arrive(B, &old, mark).reason(), None);
+            assert_eq!(
+                node.arrive(B, &forth(own), 0).reason(),
+                Some(DropReason::INVALID_SOURCE_IP)
+            );
+        }
+        assert_eq!(node.datapath.endpoints().len(), 2);
+        node.datapath.remove_endpoint(A)?;
+        node.add(A)?;
+        Ok(())
+    })
+}

@@ -34,6 +34,7 @@ const TESTS: &[(&str, Body)] = &[
     ("forged_source", gate::forged_source),
     ("mark_is_overwritten", gate::mark_is_overwritten),
     ("masquerade_is_no_disguise", gate::masquerade_is_no_disguise),
+    ("a_replacement_has_no_gap", gate::a_replacement_has_no_gap),
     ("strange_specs_are_refused", gate::strange_specs_are_refused),
     ("lease_ends", gate::lease_ends),
     (
@@ -87,6 +88,7 @@ const TESTS: &[(&str, Body)] = &[
         "a_silent_flow_is_forgotten",
         adoption::a_silent_flow_is_forgotten,
     ),
+    ("adoption_mends", adoption::what_was_cut_short_is_made_whole),
     ("adoption_refuses", adoption::another_version_is_refused),
     ("differential", differential::kernel_and_map_state_agree),
     (
