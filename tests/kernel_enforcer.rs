@@ -5,12 +5,16 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 use porin::datapath::Limits;
+use porin::datapath::sys::mount_bpffs;
 use porin::enforcer::{Builder, EndpointSpec, Enforcer, PolicyError};
-use porin::flow::{DropReason, EndpointId, Flow};
+use porin::flow::{DropReason, EndpointId, Flow, Transport};
 use porin::identity::Labels;
 use porin_testbed::Namespace;
 use porin_testbed::suite::{Failed, Outcome, Test, run};
@@ -70,6 +74,10 @@ fn main() -> std::process::ExitCode {
         Test::new("kernel_blocks_are_told_apart", || in_world(blocks)),
         Test::new("kernel_a_reused_address_inherits_nothing", || {
             in_world(reused)
+        }),
+        Test::new("kernel_nobody_outside_is_the_host", || in_world(host)),
+        Test::new("kernel_a_restart_with_other_addresses_has_no_gap", || {
+            in_world(restarted)
         }),
     ])
 }
@@ -438,5 +446,142 @@ fn reused(world: &World) -> Outcome {
     assert!(!answers(&mut running), "the connection of the one before");
     assert!(!world.connects(), "a new connection from its address");
     enforcer.close()?;
+    Ok(())
+}
+
+/// Who bears the address of the node and came by a device is not the node.
+fn host(world: &World) -> Outcome {
+    let gateway = |link| Ipv6Addr::new(0xfd00, 0x78, link, 0, 0, 0, 0, 1);
+    let mut enforcer = open()
+        .addresses([gateway(1).into(), gateway(2).into()])
+        .open()?;
+    enforcer.load_policies([("may.yaml", CLIENT_MAY)], now())?;
+    world.populate(&mut enforcer)?;
+    let seen = |enforcer: &mut Enforcer, source: Ipv6Addr| {
+        flow_of(enforcer, |flow| {
+            let from = flow.addresses.as_ref().map(|both| both.source);
+            from == Some(source.into()) && matches!(flow.transport, Some(Transport::Udp { .. }))
+        })
+    };
+    UdpSocket::bind((gateway(2), 0))?.send_to(b"x", (SERVER6, PORT))?;
+    let own = seen(&mut enforcer, gateway(2))?;
+    assert_eq!(own.drop_reason, None, "the node itself: {own}");
+
+    world
+        .outside
+        .add_address("eth0", format!("{}/128", gateway(1)).parse()?)?;
+    let claimed = world.outside.run(|| UdpSocket::bind((gateway(1), 0)))??;
+    claimed.send_to(b"x", (SERVER6, PORT))?;
+    let flow = seen(&mut enforcer, gateway(1))?;
+    assert_eq!(
+        flow.drop_reason,
+        Some(DropReason::POLICY_DENIED),
+        "somebody else: {flow}"
+    );
+    enforcer.close()?;
+    Ok(())
+}
+
+fn restarted(world: &World) -> Outcome {
+    let directory = tempfile::tempdir()?;
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let none: Option<&str> = None;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+    mount_bpffs(directory.path())?;
+    let pins = directory.path().join("node");
+    let next = || -> Result<Enforcer, Failed> {
+        let mut enforcer = open().pins(&pins).open()?;
+        enforcer.load_policies([("may.yaml", CLIENT_MAY)], now())?;
+        Ok(enforcer)
+    };
+    let server = EndpointSpec::new("server-0", labels("server"), world.server_link)
+        .addresses([SERVER.into(), SERVER6.into()]);
+    let mut enforcer = next()?;
+    world.populate(&mut enforcer)?;
+    enforcer.keep();
+
+    // From an address that is not the client's, without a pause, while all of this goes on.
+    let forged = Ipv4Addr::new(10, 78, 1, 9);
+    world
+        .client
+        .add_address("eth0", format!("{forged}/24").parse()?)?;
+    // Its question for the gateway would be a forged one as well.
+    let gateway = Namespace::current()?.mac("client")?;
+    world
+        .client
+        .add_neighbour("eth0", [10, 78, 1, 1].into(), gateway)?;
+    let from = world.client.run(|| UdpSocket::bind((forged, 0)))??;
+    let to = world.outside.run(|| UdpSocket::bind((PARTNER, 0)))??;
+    let target = to.local_addr()?;
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| -> Outcome {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let _ = from.send_to(b"x", target);
+                // More than the host takes would drown what is to pass.
+                thread::sleep(Duration::from_micros(20));
+            }
+        });
+        // Also when an assertion fails.
+        let _end = defer(|| stop.store(true, Ordering::Relaxed));
+        restarts(world, &next, &server)
+    })?;
+    to.set_nonblocking(true)?;
+    assert!(to.recv(&mut [0]).is_err(), "a forged packet passed");
+    let enforcer = next()?;
+    enforcer.close()?;
+    from.send_to(b"x", target)?;
+    to.set_nonblocking(false)?;
+    to.set_read_timeout(Some(PATIENCE))?;
+    to.recv(&mut [0])?;
+    Ok(())
+}
+
+/// Does `work` when it is dropped.
+fn defer<F: FnMut()>(work: F) -> impl Drop {
+    struct Deferred<F: FnMut()>(F);
+    impl<F: FnMut()> Drop for Deferred<F> {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
+    Deferred(work)
+}
+
+fn restarts(
+    world: &World,
+    next: &dyn Fn() -> Result<Enforcer, Failed>,
+    server: &EndpointSpec,
+) -> Outcome {
+    // What cannot be changes nothing: both addresses are of one family.
+    let mut enforcer = next()?;
+    let two = EndpointSpec::new("client-0", labels("client"), world.client_link)
+        .addresses([CLIENT.into(), Ipv4Addr::new(10, 78, 1, 8).into()]);
+    let refused = enforcer.add_endpoints([server.clone(), two], now());
+    assert!(refused.is_err());
+    assert_eq!(enforcer.adopted(), 2, "what was left is there still");
+    enforcer.keep();
+    assert!(world.connects(), "and as it was");
+
+    // One address less: nothing passes unjudged.
+    let fewer = EndpointSpec::new("client-0", labels("client"), world.client_link)
+        .addresses([CLIENT.into()]);
+    let mut enforcer = next()?;
+    enforcer.add_endpoints([server.clone(), fewer], now())?;
+    enforcer.forget_unclaimed()?;
+    assert!(world.connects());
+    enforcer.keep();
+
+    // The devices change places: whoever is named first takes the address of the other.
+    let mut enforcer = next()?;
+    let swapped = [
+        EndpointSpec::new("server-0", labels("server"), world.client_link).address(SERVER.into()),
+        EndpointSpec::new("client-0", labels("client"), world.server_link).address(CLIENT.into()),
+    ];
+    enforcer.add_endpoints(swapped, now())?;
+    enforcer.forget_unclaimed()?;
+    assert_eq!(enforcer.datapath().endpoints().len(), 2);
+    assert!(!world.connects(), "nobody is where they were");
+    enforcer.keep();
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::datapath;
+use crate::datapath::{self, AttachError};
 use crate::flow::{Endpoint, EndpointId};
 use crate::identity::{IdentityId, Labels, key, source};
 
@@ -202,18 +202,21 @@ impl Enforcer {
         self.settle::<EndpointError>()?;
         self.blocks.write(&mut self.datapath)?;
         for id in added.iter() {
-            let Some(attached) = self.endpoints.get_mut(id) else {
+            let Some(attached) = self.endpoints.get(id) else {
                 continue;
             };
-            if attached
-                .left
-                .take()
-                .is_some_and(|left| left.identity != attached.identity)
-            {
+            let renamed = |left: &datapath::EndpointSpec| left.identity != attached.identity;
+            if attached.left.as_ref().is_some_and(renamed) {
                 self.datapath.set_identity(*id, attached.identity)?;
             }
             if !attached.spec.held {
                 self.datapath.set_ready(*id)?;
+            }
+        }
+        // Not before nothing can fail any more: what was taken over is never let go of.
+        for id in added.iter() {
+            if let Some(attached) = self.endpoints.get_mut(id) {
+                attached.left = None;
             }
         }
         Ok(())
@@ -222,14 +225,12 @@ impl Enforcer {
     /// Identity and device; no packet passes yet, except what passed before.
     fn attach(&mut self, spec: EndpointSpec, now: Duration) -> Result<EndpointId, EndpointError> {
         let identity = self.intern(&spec.name, &spec.labels)?;
-        let left = self.take_over(&spec);
-        let id = match &left {
-            Some(left) => left.id,
-            None => self.attach_new(&spec, identity).inspect_err(|_| {
-                // Taken above, so the registry knows it.
-                let _ = self.identities.release(identity, now);
-            })?,
-        };
+        let (id, left) = self.place(&spec, identity).map_err(|source| {
+            // Taken above, so the registry knows it.
+            let _ = self.identities.release(identity, now);
+            let endpoint = spec.name.clone();
+            EndpointError::Attach { endpoint, source }
+        })?;
         self.known
             .put(self.described(id, identity, &spec.name), &spec.addresses);
         let owner = self.blocks.owner();
@@ -246,54 +247,57 @@ impl Enforcer {
         Ok(id)
     }
 
-    /// What was left behind this device, if it is the same endpoint.
-    fn take_over(&mut self, spec: &EndpointSpec) -> Option<datapath::EndpointSpec> {
-        let left = self.adopted.get(&spec.ifindex)?;
-        let same = left.addresses.len() == spec.addresses.len()
-            && spec
-                .addresses
-                .iter()
-                .all(|address| left.addresses.contains(address));
-        if same {
-            self.adopted.remove(&spec.ifindex)
-        } else {
-            None
-        }
-    }
-
-    fn attach_new(
+    /// In the datapath: what was left behind this device goes on, whoever was there before.
+    fn place(
         &mut self,
         spec: &EndpointSpec,
         identity: IdentityId,
-    ) -> Result<EndpointId, EndpointError> {
-        let failed = |source| EndpointError::Attach {
-            endpoint: spec.name.clone(),
-            source,
-        };
-        // Whoever was behind this device or had one of these addresses goes first.
-        let in_the_way = |left: &datapath::EndpointSpec| {
-            left.ifindex == spec.ifindex
-                || left
-                    .addresses
-                    .iter()
-                    .any(|address| spec.addresses.contains(address))
-        };
-        let others: Vec<_> = self
-            .adopted
-            .extract_if(.., |_, left| in_the_way(left))
-            .collect();
-        for (_, other) in others {
-            self.datapath.remove_endpoint(other.id).map_err(failed)?;
-        }
-        let id = self.free_id();
+    ) -> Result<(EndpointId, Option<datapath::EndpointSpec>), AttachError> {
         let new = datapath::EndpointSpec {
-            id,
+            id: EndpointId::NONE,
             ifindex: spec.ifindex,
             identity,
             addresses: spec.addresses.clone(),
         };
-        self.datapath.add_endpoint(new).map_err(failed)?;
-        Ok(id)
+        let Some(left) = self.adopted.get(&spec.ifindex).cloned() else {
+            let id = self.free_id();
+            let new = datapath::EndpointSpec { id, ..new };
+            new.check()?;
+            self.clear_the_way(spec)?;
+            self.datapath.add_endpoint(new)?;
+            return Ok((id, None));
+        };
+        let new = datapath::EndpointSpec { id: left.id, ..new };
+        new.check()?;
+        let same = left.addresses.len() == new.addresses.len()
+            && new.addresses.iter().all(|own| left.addresses.contains(own));
+        if same {
+            self.adopted.remove(&spec.ifindex);
+            return Ok((left.id, Some(left)));
+        }
+        self.clear_the_way(spec)?;
+        self.datapath
+            .replace_endpoint(left.id, identity, new.addresses.clone())?;
+        self.adopted.remove(&spec.ifindex);
+        Ok((left.id, Some(new)))
+    }
+
+    /// Takes the addresses of `spec` from those at other devices who had them and are not claimed
+    /// yet. They stay where they are, and nothing of theirs passes.
+    fn clear_the_way(&mut self, spec: &EndpointSpec) -> Result<(), AttachError> {
+        let in_the_way = |left: &&mut datapath::EndpointSpec| {
+            left.ifindex != spec.ifindex
+                && left
+                    .addresses
+                    .iter()
+                    .any(|own| spec.addresses.contains(own))
+        };
+        for left in self.adopted.values_mut().filter(in_the_way) {
+            self.datapath
+                .replace_endpoint(left.id, left.identity, Vec::new())?;
+            left.addresses.clear();
+        }
+        Ok(())
     }
 
     /// The next number that nobody has. One that became free is not given again at once: events of
@@ -349,23 +353,20 @@ impl Enforcer {
         self.settle()
     }
 
-    /// Undoes the addition of an endpoint. One that was taken over goes on as it was.
+    /// Undoes the addition of an endpoint. One that was taken over goes on as the kernel has it.
     fn back_out(&mut self, id: EndpointId, now: Duration) -> Result<(), EndpointError> {
         let left = self
             .endpoints
             .get_mut(&id)
             .and_then(|attached| attached.left.take());
-        let Some(left) = left else {
+        if left.is_none() {
             return self.take_down(id, now);
-        };
-        let ifindex = self
-            .endpoints
-            .get(&id)
-            .map(|attached| attached.spec.ifindex);
-        self.drop_record(id, now);
-        if let Some(ifindex) = ifindex {
-            self.adopted.insert(ifindex, left);
         }
+        self.drop_record(id, now);
+        let endpoints = self.datapath.endpoints().into_iter();
+        let left = endpoints.filter(|left| left.spec.id == id);
+        self.adopted
+            .extend(left.map(|left| (left.spec.ifindex, left.spec)));
         Ok(())
     }
 

@@ -63,6 +63,7 @@ impl Node {
             })?;
         // Those that were lost before are the account of the process before.
         let lost = enforcer.lost().map_or(0, |lost| lost.total());
+        let fresh = enforcer.adopted() == 0;
         let mut node = Self {
             enforcer,
             pins,
@@ -76,11 +77,7 @@ impl Node {
             Ok(()) => Ok(node),
             Err(error) => {
                 // What was adopted stays in force; without that, nothing stays behind.
-                let _ = if node.enforcer.adopted() > 0 {
-                    Ok(())
-                } else {
-                    node.end()
-                };
+                let _ = if fresh { node.end() } else { Ok(()) };
                 Err(error)
             }
         }
