@@ -5,7 +5,13 @@
 #include "config.h"
 #include "endpoint.h"
 
-/* Exact address, else longest prefix, else the world of its family. */
+INLINE bool link_local(const union address *a)
+{
+	return (a->word[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
+}
+
+/* Exact address, else longest prefix, else the host behind a link-local one (at
+ * the other end of a veth there is nobody else), else the world of its family. */
 static __noinline int find_owner(const union address *a, struct owner *owner)
 {
 	struct prefix key = { .length = 128 };
@@ -22,7 +28,7 @@ static __noinline int find_owner(const union address *a, struct owner *owner)
 		*owner = *found;
 		return 0;
 	}
-	owner->identity = is_mapped(a) ? world_ipv4 : world_ipv6;
+	owner->identity = is_mapped(a) ? world_ipv4 : link_local(a) ? IDENTITY_HOST : world_ipv6;
 	owner->flags = 0;
 	return 0;
 }

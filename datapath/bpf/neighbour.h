@@ -33,11 +33,6 @@ struct arp {
 	__u8 target[4];
 } __attribute__((packed));
 
-INLINE bool link_local(const union address *a)
-{
-	return (a->word[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
-}
-
 INLINE bool link_multicast(const union address *a)
 {
 	return (a->word[0] & bpf_htonl(0xffff0000)) == bpf_htonl(0xff020000);

@@ -250,3 +250,25 @@ pub(crate) fn a_replacement_has_no_gap(loader: Loader) -> Outcome {
         Ok(())
     })
 }
+
+/// Behind a link-local address there is the host, whatever the world may.
+pub(crate) fn a_link_local_address_is_the_host(loader: Loader) -> Outcome {
+    open(loader, |node| {
+        let world = [Direction::Egress, Direction::Ingress].map(|direction| {
+            let world = IdentityId::WORLD_IPV6;
+            entry(direction, world, ANY_PORT, EntryAction::Allow, 20)
+        });
+        node.datapath.install(&[(A, &world.into_iter().collect())])?;
+        let (link, far) = ("fe80::1".parse()?, "2001:db8::1".parse()?);
+        let forth = |to| Frame::udp(at(v6(A), 53), at(to, 53));
+        assert_eq!(node.leave(A, &forth(far)).reason(), None);
+        let left = node.leave(A, &forth(link));
+        assert_eq!(left.reason(), Some(DropReason::POLICY_DENIED));
+        let arrived = node.arrive(A, &Frame::udp(at(link, 9), at(v6(A), 9)), 0);
+        assert_eq!(arrived.reason(), Some(DropReason::POLICY_DENIED));
+        let host = [left, arrived].map(|judged| judged.seen.first().cloned());
+        assert!(matches!(&host, [Some(left), Some(arrived)]
+            if left.destination == IdentityId::HOST && arrived.source == IdentityId::HOST));
+        Ok(())
+    })
+}

@@ -35,6 +35,10 @@ const TESTS: &[(&str, Body)] = &[
     ("mark_is_overwritten", gate::mark_is_overwritten),
     ("masquerade_is_no_disguise", gate::masquerade_is_no_disguise),
     ("a_replacement_has_no_gap", gate::a_replacement_has_no_gap),
+    (
+        "a_link_local_address_is_the_host",
+        gate::a_link_local_address_is_the_host,
+    ),
     ("strange_specs_are_refused", gate::strange_specs_are_refused),
     ("lease_ends", gate::lease_ends),
     (
