@@ -207,25 +207,39 @@ impl Datapath {
 
     /// Takes over both hooks with this build's programs; a hook at which nothing
     /// is pinned (the process ended halfway) is attached now.
+    ///
+    /// Where one hook is stale the other is taken over all the same: an endpoint that is
+    /// forgotten leaves neither.
     fn adopt_links(&mut self, id: EndpointId, ifindex: u32) -> Result<(), AttachError> {
+        let mut result = Ok(());
         for hook in [TcxHook::Ingress, TcxHook::Egress] {
-            let target = Target { ifindex, hook };
-            let path = self.pins.as_ref().map(|pins| pins.link_path(id, hook));
-            let pinned = path
-                .map(|path| Attachment::adopt(&path, target))
-                .transpose()?;
-            let attachment = match pinned.flatten() {
-                Some(mut attachment) => {
-                    attachment.update(self.program_at(hook))?;
-                    attachment
+            match self.adopt_link(id, Target { ifindex, hook }) {
+                Ok(attachment) => {
+                    if let Some(known) = self.known.get_mut(&id) {
+                        known.attachments.push(attachment);
+                    }
                 }
-                None => self.attach(id, target)?,
-            };
-            if let Some(known) = self.known.get_mut(&id) {
-                known.attachments.push(attachment);
+                Err(error) => result = result.and(Err(error)),
             }
         }
-        Ok(())
+        result
+    }
+
+    fn adopt_link(&self, id: EndpointId, target: Target) -> Result<Attachment, AttachError> {
+        let path = self
+            .pins
+            .as_ref()
+            .map(|pins| pins.link_path(id, target.hook));
+        let pinned = path
+            .map(|path| Attachment::adopt(&path, target))
+            .transpose()?;
+        match pinned.flatten() {
+            Some(mut attachment) => {
+                attachment.update(self.program_at(target.hook))?;
+                Ok(attachment)
+            }
+            None => self.attach(id, target),
+        }
     }
 
     /// The device is gone, and the endpoint with it.

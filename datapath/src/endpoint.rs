@@ -156,13 +156,15 @@ impl Datapath {
 
     /// First of its hook, so that nobody who ends the chain hides a packet from us.
     pub(crate) fn attach(&self, id: EndpointId, target: Target) -> Result<Attachment, AttachError> {
-        let program = self.program_at(target.hook);
-        let mut attachment =
-            Attachment::attach(program, target, self.config.attach, LinkPosition::First)?;
-        if let Some(pins) = &self.pins {
-            attachment.pin(&pins.link_path(id, target.hook))?;
+        let (program, mode) = (self.program_at(target.hook), self.config.attach);
+        let first = LinkPosition::First;
+        match &self.pins {
+            Some(pins) => {
+                let path = pins.link_path(id, target.hook);
+                Attachment::attach_pinned(program, target, mode, first, &path)
+            }
+            None => Attachment::attach(program, target, mode, first),
         }
-        Ok(attachment)
     }
 
     fn check_spec(&self, spec: &EndpointSpec) -> Result<(), AttachError> {

@@ -105,6 +105,46 @@ impl Attachment {
         mode: AttachMode,
         position: LinkPosition,
     ) -> Result<Self, AttachError> {
+        Self::attach_marked(program, target, mode, position, None)
+    }
+
+    /// Attaches a program and pins it at `path` in a BPF file system. A process that is killed
+    /// while it does so leaves nothing at the hook that [`adopt`](Self::adopt) does not find.
+    ///
+    /// # Errors
+    ///
+    /// As of [`attach`](Self::attach) and [`pin`](Self::pin); nothing is attached then.
+    pub fn attach_pinned(
+        program: &Program,
+        target: Target,
+        mode: AttachMode,
+        position: LinkPosition,
+        path: &Path,
+    ) -> Result<Self, AttachError> {
+        if open_pin(path)?.is_some() {
+            return Err(PinError::Occupied(path.to_owned()).into());
+        }
+        let mut attachment = Self::attach_marked(program, target, mode, position, Some(path))?;
+        match &attachment.held {
+            // A link that nobody pinned goes with its process.
+            Held::Link(_) => attachment.pin(path)?,
+            Held::Filter { .. } => {
+                finish(path)?;
+                attachment.pin = Some(path.to_owned());
+            }
+        }
+        Ok(attachment)
+    }
+
+    /// With a mark beside `path` for what would outlive this process unknown.
+    fn attach_marked(
+        program: &Program,
+        target: Target,
+        mode: AttachMode,
+        position: LinkPosition,
+        path: Option<&Path>,
+    ) -> Result<Self, AttachError> {
+        let filter = || attach_clsact(program, target, position, path);
         let held = match mode {
             AttachMode::Tcx => attach_tcx(program, target, position).map_err(|error| {
                 if is_unknown(&error) {
@@ -113,10 +153,10 @@ impl Attachment {
                     explain(target, error)
                 }
             })?,
-            AttachMode::Clsact => attach_clsact(program, target, position)?,
+            AttachMode::Clsact => filter()?,
             AttachMode::Auto => match attach_tcx(program, target, position) {
                 Ok(held) => held,
-                Err(error) if is_unknown(&error) => attach_clsact(program, target, position)?,
+                Err(error) if is_unknown(&error) => filter()?,
                 Err(error) => return Err(explain(target, error)),
             },
         };
@@ -136,7 +176,14 @@ impl Attachment {
     /// another one has its number now.
     pub fn adopt(path: &Path, target: Target) -> Result<Option<Self>, AttachError> {
         let Some(fd) = open_pin(path)? else {
-            return Ok(None);
+            // Attached, but the process ended before its mark was in place.
+            let held = adopt_unfinished(path, target)?;
+            return Ok(held.map(|held| Self {
+                target,
+                held,
+                pin: Some(path.to_owned()),
+                released: false,
+            }));
         };
         let stale = || AttachError::Stale {
             path: path.to_owned(),
@@ -187,10 +234,7 @@ impl Attachment {
                 let call = |error| explain(target, error);
                 let next = clone_program(program).map_err(call)?;
                 if let Some(path) = &self.pin {
-                    let aside = aside(path);
-                    let _ = std::fs::remove_file(&aside);
-                    sys::pin(program.as_fd(), &aside)
-                        .map_err(|source| pin_error(&aside, source))?;
+                    mark_aside(program, path)?;
                 }
                 socket
                     .set_filter(*slot, program.as_fd(), FILTER, true)
@@ -306,6 +350,24 @@ fn attach_clsact(
     program: &Program,
     target: Target,
     position: LinkPosition,
+    path: Option<&Path>,
+) -> Result<Held, AttachError> {
+    let Some(path) = path else {
+        return add_filter(program, target, position);
+    };
+    // A filter that no mark tells of would be nobody's, should this process be killed.
+    mark_aside(program, path)?;
+    let held = add_filter(program, target, position);
+    if held.is_err() {
+        let _ = std::fs::remove_file(aside(path));
+    }
+    held
+}
+
+fn add_filter(
+    program: &Program,
+    target: Target,
+    position: LinkPosition,
 ) -> Result<Held, AttachError> {
     let call = |error| explain(target, error);
     let socket = RouteSocket::open().map_err(call)?;
@@ -367,6 +429,14 @@ pub(crate) fn aside(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Pins the mark of a program that a filter is about to run.
+fn mark_aside(program: &Program, path: &Path) -> Result<(), AttachError> {
+    let aside = aside(path);
+    let _ = std::fs::remove_file(&aside);
+    sys::pin(program.as_fd(), &aside).map_err(|source| pin_error(&aside, source))?;
+    Ok(())
+}
+
 /// The filter runs the next program: its mark takes the old one's place, in one step.
 fn finish(path: &Path) -> Result<(), AttachError> {
     std::fs::rename(aside(path), path).map_err(|source| {
@@ -377,7 +447,7 @@ fn finish(path: &Path) -> Result<(), AttachError> {
     })
 }
 
-/// Takes over a filter whose update ended before its mark was in place.
+/// Takes over a filter whose beginning or update ended before its mark was in place.
 fn adopt_unfinished(path: &Path, target: Target) -> Result<Option<Held>, AttachError> {
     let Some(fd) = open_pin(&aside(path))? else {
         return Ok(None);

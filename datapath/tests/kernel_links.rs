@@ -49,6 +49,10 @@ fn main() -> ExitCode {
             "kernel_clsact_update_cut_short_is_adopted",
             unfinished_update,
         ),
+        Test::new(
+            "kernel_clsact_beginning_cut_short_is_adopted",
+            unfinished_beginning,
+        ),
         Test::new("kernel_probe_finds_what_is_there", probe_finds),
         Test::new("kernel_probe_names_missing_capabilities", probe_names),
         Test::new("kernel_auto_asks_for_tcx_first", auto_is_tcx),
@@ -222,6 +226,41 @@ fn unfinished_update() -> Outcome {
             assert_eq!(attached(&wire, TcxHook::Ingress)?, 0);
             assert_eq!(listing(bpffs)?, Vec::<String>::new());
         }
+        Ok(())
+    })
+}
+
+/// A filter whose process ended before its pin was in place is found all the same.
+fn unfinished_beginning() -> Outcome {
+    with_bpffs(|bpffs| {
+        let wire = Wire::new()?;
+        let place = target(&wire, TcxHook::Ingress);
+        let (path, aside) = (bpffs.join("7-from"), bpffs.join("7-from-next"));
+        let program = Program::constant("porin_test", DROP)?;
+        let adopt = || wire.node.run(|| Attachment::adopt(&path, place));
+        // Killed before the filter was there.
+        pin(program.as_fd(), &aside)?;
+        assert!(adopt()??.is_none());
+        let attach = || {
+            let (mode, first) = (AttachMode::Clsact, LinkPosition::First);
+            Attachment::attach_pinned(&program, place, mode, first, &path)
+        };
+        drop(wire.node.run(attach)??);
+        assert!(wire.is_cut_out());
+        assert_eq!(listing(bpffs)?, ["7-from"]);
+        let again = wire.node.run(attach)?;
+        assert!(matches!(
+            again,
+            Err(AttachError::Pin(PinError::Occupied(_)))
+        ));
+        // Killed after it was.
+        std::fs::rename(&path, &aside)?;
+        let adopted = adopt()??.ok_or("nothing adopted")?;
+        assert!(wire.is_cut_out());
+        assert_eq!(listing(bpffs)?, ["7-from"]);
+        adopted.detach()?;
+        assert_eq!(attached(&wire, TcxHook::Ingress)?, 0);
+        assert_eq!(listing(bpffs)?, Vec::<String>::new());
         Ok(())
     })
 }
