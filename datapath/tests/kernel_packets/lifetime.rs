@@ -1,7 +1,7 @@
 //! Starts, ends and everything between them: what stays in force without a process.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use porin_identity::IdentityId;
 use porin_policy::{Direction, MapState, Protocol};
 use porin_testbed::{Namespace, Process, suite};
 
-use crate::common::{Failure, listing, spawn_role, start_role, with_bpffs};
+use crate::common::{Failure, eventually, listing, spawn_role, start_role, with_bpffs};
 use crate::scene::{self, Log, Pod, Scene, allow, client, node, policy};
 use crate::traffic::{Datagrams, Echo, Talk, unspecified};
 
@@ -45,15 +45,24 @@ fn attached(node: &Namespace, ifindex: u32) -> Result<usize, Failure> {
 }
 
 /// Asks without a pause until told to stop; every question must be answered.
-fn ask_on(friend: &mut Datagrams, stop: &AtomicBool) -> Result<u64, Failure> {
+fn ask_on(friend: &mut Datagrams, stop: &AtomicBool, answered: &AtomicU64) -> suite::Outcome {
     let mut asked = 0;
     while !stop.load(Ordering::Acquire) {
         asked += 1;
         if !friend.answers(asked)? {
             return Err(format!("packet {asked} was lost").into());
         }
+        answered.store(asked, Ordering::Release);
     }
-    Ok(asked)
+    Ok(())
+}
+
+/// Waits until this many more questions have been answered.
+fn passes(answered: &AtomicU64, more: u64) -> Result<(), Failure> {
+    let before = answered.load(Ordering::Acquire);
+    let met = eventually(|| answered.load(Ordering::Acquire) >= before + more);
+    met.then_some(())
+        .ok_or_else(|| "nothing passes any more".into())
 }
 
 /// Sends without a pause until told to stop; whether all of it stayed unanswered.
@@ -71,19 +80,20 @@ fn knock_on(stranger: &mut Datagrams, stop: &AtomicBool) -> Result<bool, Failure
 fn under_traffic(
     friend: &mut Datagrams,
     stranger: &mut Datagrams,
-    work: impl FnOnce() -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let stop = AtomicBool::new(false);
+    work: impl FnOnce(&AtomicU64) -> Result<(), Failure>,
+) -> suite::Outcome {
+    let (stop, answered) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
-        let friend = scope.spawn(|| ask_on(friend, &stop));
+        let friend = scope.spawn(|| ask_on(friend, &stop, &answered));
         let stranger = scope.spawn(|| knock_on(stranger, &stop));
-        let done = work();
+        let done = work(&answered);
         stop.store(true, Ordering::Release);
-        let asked = friend.join().map_err(|_| "the friend panicked")??;
+        friend.join().map_err(|_| "the friend panicked")??;
+        let asked = answered.load(Ordering::Acquire);
         let silent = stranger.join().map_err(|_| "the stranger panicked")??;
         assert!(asked > 50, "only {asked} packets met the restarts");
         assert!(silent, "the stranger was answered");
-        done
+        Ok(done?)
     })
 }
 
@@ -105,11 +115,11 @@ pub(crate) fn adoption_under_traffic(config: &Config) -> suite::Outcome {
         let mut friend = Datagrams::udp(&pods[0], unspecified(false), to)?;
         let mut stranger = Datagrams::udp(&pods[2], unspecified(false), to)?;
         let mut held = Some((datapath, log));
-        under_traffic(&mut friend, &mut stranger, || {
+        under_traffic(&mut friend, &mut stranger, |answered| {
             for _ in 0..3 {
                 // Nobody is there for a moment.
                 drop(held.take());
-                thread::sleep(Duration::from_millis(20));
+                passes(answered, 20)?;
                 let mut datapath = node.run(|| Datapath::open(&config))??;
                 let log = Log::new(&mut datapath)?;
                 held = Some((datapath, log));
@@ -298,11 +308,12 @@ pub(crate) fn killed_anywhere(config: &Config) -> suite::Outcome {
         let to = pods[1].at(false, PORT);
         let mut friend = Datagrams::udp(&pods[0], unspecified(false), to)?;
         let mut stranger = Datagrams::udp(&pods[2], unspecified(false), to)?;
-        under_traffic(&mut friend, &mut stranger, || {
+        under_traffic(&mut friend, &mut stranger, |answered| {
             for round in 0..8 {
                 // Long enough to be in the middle of something, and another something each time.
                 thread::sleep(Duration::from_micros(20_000 + 7_919 * round));
                 drop(process.take());
+                passes(answered, 10)?;
                 process = Some(start()?);
             }
             drop(process.take());

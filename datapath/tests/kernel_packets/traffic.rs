@@ -303,6 +303,8 @@ pub(crate) fn unspecified(v6: bool) -> IpAddr {
 pub(crate) struct Download {
     stop: Arc<AtomicBool>,
     received: Arc<AtomicU64>,
+    /// How often nothing was there to be read.
+    idle: Arc<AtomicU64>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -316,14 +318,17 @@ impl Download {
         let (outgoing, _) = listener.accept()?;
         let stop = Arc::new(AtomicBool::new(false));
         let received = Arc::new(AtomicU64::new(0));
-        let (one, two, count) = (stop.clone(), stop.clone(), received.clone());
+        let idle = Arc::new(AtomicU64::new(0));
+        let (one, two) = (stop.clone(), stop.clone());
+        let (count, pauses) = (received.clone(), idle.clone());
         let threads = vec![
             thread::spawn(move || send_on(outgoing, &one)),
-            thread::spawn(move || count_up(incoming, &two, &count)),
+            thread::spawn(move || count_up(incoming, &two, &count, &pauses)),
         ];
         Ok(Self {
             stop,
             received,
+            idle,
             threads,
         })
     }
@@ -341,6 +346,11 @@ impl Download {
     /// Whether nothing comes any more, but for what had passed already.
     pub(crate) fn has_stopped(&self) -> bool {
         thread::sleep(STAYS_AWAY);
+        let idle = || self.idle.load(Ordering::Acquire);
+        let then = idle();
+        if !eventually(|| idle() > then) {
+            return false;
+        }
         let before = self.received();
         thread::sleep(2 * STAYS_AWAY);
         self.received() == before
@@ -368,7 +378,7 @@ fn send_on(mut stream: TcpStream, stop: &AtomicBool) {
     }
 }
 
-fn count_up(mut stream: TcpStream, stop: &AtomicBool, received: &AtomicU64) {
+fn count_up(mut stream: TcpStream, stop: &AtomicBool, received: &AtomicU64, idle: &AtomicU64) {
     let mut buffer = [0; 2048];
     stream.set_read_timeout(Some(STEP)).expect("a timeout");
     while !stop.load(Ordering::Acquire) {
@@ -377,7 +387,9 @@ fn count_up(mut stream: TcpStream, stop: &AtomicBool, received: &AtomicU64) {
             Ok(length) => {
                 received.fetch_add(length as u64, Ordering::AcqRel);
             }
-            Err(error) if is_timeout(&error) => {}
+            Err(error) if is_timeout(&error) => {
+                idle.fetch_add(1, Ordering::AcqRel);
+            }
             Err(_) => return,
         }
     }
