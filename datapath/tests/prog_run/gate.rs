@@ -258,7 +258,8 @@ pub(crate) fn a_link_local_address_is_the_host(loader: Loader) -> Outcome {
             let world = IdentityId::WORLD_IPV6;
             entry(direction, world, ANY_PORT, EntryAction::Allow, 20)
         });
-        node.datapath.install(&[(A, &world.into_iter().collect())])?;
+        node.datapath
+            .install(&[(A, &world.into_iter().collect())])?;
         let (link, far) = ("fe80::1".parse()?, "2001:db8::1".parse()?);
         let forth = |to| Frame::udp(at(v6(A), 53), at(to, 53));
         assert_eq!(node.leave(A, &forth(far)).reason(), None);
