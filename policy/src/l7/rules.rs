@@ -94,7 +94,7 @@ pub struct HeaderMatch {
 }
 
 /// A Kubernetes secret by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SecretRef {
     /// Its namespace; `None` for the namespace of the policy.
     pub namespace: Option<Box<str>>,
