@@ -66,7 +66,7 @@ impl Compiled {
                 PeerSelector::Cidr(cidr) => Some(cidr),
                 PeerSelector::Labels(_) | PeerSelector::Entity(_) => None,
             })
-            .flat_map(|cidr| std::iter::once(cidr.block).chain(cidr.except.iter().copied()))
+            .flat_map(|cidr| cidr.block().into_iter().chain(cidr.except.iter().copied()))
             .map(|block| block.trunc())
             .filter(|block| block.prefix_len() > 0)
     }

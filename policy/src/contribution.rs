@@ -35,7 +35,7 @@ pub(crate) enum Does {
 impl Does {
     pub(crate) fn of(action: Action, content: &Content) -> Self {
         match (action, content) {
-            (Action::Deny, _) => Self::Deny,
+            (Action::Deny | Action::Pass, _) => Self::Deny,
             (Action::Allow, Content::Plain) => Self::Allow,
             (Action::Allow, Content::Rules { parser, open, .. }) => Self::Inspect {
                 parser: *parser,

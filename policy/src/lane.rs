@@ -10,8 +10,9 @@ use crate::compile::{Compiled, Lane};
 use crate::contribution::{Contribution, Does, merged, weigh};
 use crate::map_state::Side;
 use crate::peer::{PeerSelector, PeerSet};
+use crate::peers::Entity;
 use crate::ports::{Content, GroupId};
-use crate::rule::{Action, Entity, PolicyName};
+use crate::rule::{Action, PolicyName};
 use crate::selector_cache::{SelectorCache, SelectorId};
 use crate::table::{any_chain, own_chain};
 use crate::{

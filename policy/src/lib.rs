@@ -79,10 +79,13 @@ mod level;
 mod lint;
 mod map_key;
 mod map_state;
+mod named_port;
 mod options;
 mod parse;
 mod peer;
+mod peers;
 mod port;
+mod port_rule;
 mod ports;
 mod precedence;
 mod protocol;
@@ -92,7 +95,9 @@ mod resolve;
 mod rule;
 mod rule_ref;
 mod selector_cache;
+mod service;
 mod set;
+mod staged;
 mod table;
 mod verdict;
 mod world;
@@ -111,19 +116,32 @@ pub use l7::{
 pub use lint::{Code, Edit, Finding, Level, Related, Suggestion, lint};
 pub use map_key::{EntryAction, MapEntry, MapKey};
 pub use map_state::{ContentHash, MapChange, MapState};
-pub use options::{AllowLocalhost, Enforcement, Options, RefusedDocuments, Semantics};
+pub use named_port::{NamedPort, NamedPorts, PortNames};
+pub use options::{
+    AllowLocalhost, CidrMatch, Enforcement, IpBlocks, NetworkPolicyReading, Options,
+    RefusedDocuments, Semantics,
+};
 pub use parse::{ParseError, ParseErrorKind, Parsed, Refused, parse_documents};
+pub use peers::{
+    CidrPeer, CidrSource, Entity, FqdnPeer, GroupPeer, Peer, Peers, PodPeer, ServicePeer,
+    ServiceSource,
+};
 pub use port::PortPrefix;
+pub use port_rule::{
+    ConfigKind, ListenerRef, Port, PortProtocol, PortRule, PortSpec, TlsRules, TlsSide,
+};
 pub use precedence::Precedence;
 pub use protocol::Protocol;
 pub use query::Query;
 pub use reference::{Answer, Reference};
 pub use resolve::Resolver;
 pub use rule::{
-    Action, CidrPeer, DefaultDeny, Document, EmptyList, Entity, Location, Peer, Peers, PolicyKind,
-    PolicyName, PortProtocol, PortRule, PortSpec, Rule, Spec, list_field,
+    Action, AuthMode, DefaultDeny, Document, EmptyList, Guards, Location, PolicyKind, PolicyName,
+    PolicyTypes, Rule, Spec, Tier, list_field,
 };
 pub use rule_ref::RuleRef;
+pub use service::{Backends, CidrGroup, Service};
 pub use set::{LoadReport, PolicySet, RefusedDocument, RefusedOutcome, Revision, SetHash};
+pub use staged::{StagedRule, Staging};
 pub use verdict::{Parser, Redirect, Verdict};
 pub use world::{Outside, Workload, WorkloadPort, World};

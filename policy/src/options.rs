@@ -1,4 +1,8 @@
+use std::collections::BTreeSet;
+
 use porin_identity::Families;
+
+use crate::rule::Objector;
 
 /// Whose reading of a policy is enforced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -45,6 +49,40 @@ pub enum RefusedDocuments {
     Deny,
 }
 
+/// How NetworkPolicy documents are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum NetworkPolicyReading {
+    /// As the Kubernetes API defines them: `policyTypes` decides which directions count, selectors
+    /// pick pods and nothing else, and pods of other clusters are pods.
+    #[default]
+    Kubernetes,
+    /// As Cilium translates them: rules count in a direction whatever `policyTypes` says, negative
+    /// namespace selectors pick whatever lacks the label, and peers live in the own cluster unless
+    /// they name one ([`Options::default_local_cluster`]).
+    Cilium,
+}
+
+/// Whether `ipBlock` of a NetworkPolicy covers the addresses of pods and nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum IpBlocks {
+    /// It does: a block is what it says. Identities whose members the block tells apart have to be
+    /// split by address.
+    #[default]
+    MatchPods,
+    /// It speaks of addresses outside of the cluster only, as with Cilium.
+    SkipPods,
+}
+
+/// What `fromCIDR`, `toCIDR`, `fromCIDRSet` and `toCIDRSet` cover besides the world
+/// (`policy-cidr-match-mode`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct CidrMatch {
+    /// Nodes of the cluster by their addresses.
+    pub nodes: bool,
+    /// Pods by their addresses.
+    pub pods: bool,
+}
+
 /// The settings that policy answers depend on.
 ///
 /// ```
@@ -62,6 +100,11 @@ pub struct Options {
     pub(crate) default_local_cluster: bool,
     pub(crate) non_default_deny: bool,
     pub(crate) refused: Option<RefusedDocuments>,
+    pub(crate) node_labels: bool,
+    pub(crate) cidr_match: CidrMatch,
+    pub(crate) network_policies: NetworkPolicyReading,
+    pub(crate) ip_blocks: IpBlocks,
+    pub(crate) staged_namespaces: BTreeSet<String>,
 }
 
 impl Default for Options {
@@ -76,13 +119,18 @@ impl Default for Options {
             default_local_cluster: true,
             non_default_deny: true,
             refused: None,
+            node_labels: true,
+            cidr_match: CidrMatch::default(),
+            network_policies: NetworkPolicyReading::default(),
+            ip_blocks: IpBlocks::default(),
+            staged_namespaces: BTreeSet::new(),
         }
     }
 }
 
 impl Options {
     /// Strict semantics, default enforcement, local host allowed, both IP families, no host
-    /// firewall, cluster `default`.
+    /// firewall, cluster `default`, Kubernetes kinds as Kubernetes reads them, nothing staged.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -160,6 +208,55 @@ impl Options {
         Self {
             refused: Some(refused),
             ..self
+        }
+    }
+
+    /// Whether the labels of nodes are known, so that `fromNodes` and `toNodes` can be enforced
+    /// (they are by default; a document that uses them is refused otherwise).
+    #[must_use]
+    pub fn node_labels(self, known: bool) -> Self {
+        Self {
+            node_labels: known,
+            ..self
+        }
+    }
+
+    /// Chooses what CIDR rules of the Cilium kinds cover besides the world (nothing by default).
+    #[must_use]
+    pub fn cidr_match(self, cidr_match: CidrMatch) -> Self {
+        Self { cidr_match, ..self }
+    }
+
+    /// Chooses how NetworkPolicy documents are read.
+    #[must_use]
+    pub fn network_policies(self, reading: NetworkPolicyReading) -> Self {
+        Self {
+            network_policies: reading,
+            ..self
+        }
+    }
+
+    /// Chooses what `ipBlock` covers.
+    #[must_use]
+    pub fn ip_blocks(self, ip_blocks: IpBlocks) -> Self {
+        Self { ip_blocks, ..self }
+    }
+
+    /// Stages every policy of these namespaces: its rules are tried, not enforced.
+    #[must_use]
+    pub fn staged_namespaces<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        Self {
+            staged_namespaces: names.into_iter().map(Into::into).collect(),
+            ..self
+        }
+    }
+
+    /// Whether these options are among those that object to a document.
+    pub(crate) fn shares(&self, objector: Objector) -> bool {
+        match objector {
+            Objector::Cilium => self.semantics == Semantics::Cilium,
+            Objector::Strict => self.semantics == Semantics::Strict,
+            Objector::WithoutNodeLabels => !self.node_labels,
         }
     }
 

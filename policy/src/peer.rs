@@ -6,7 +6,8 @@ use porin_identity::{
 };
 
 use crate::Options;
-use crate::rule::{CidrPeer, Entity, Peer, Peers, PolicyName};
+use crate::peers::{CidrPeer, Entity, Peer, Peers};
+use crate::rule::PolicyName;
 
 /// One scoped peer selector; equal selectors share their identities in the selector cache.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -100,7 +101,9 @@ fn cidr_picks(cidr: &CidrPeer, labels: &Labels, families: Families) -> bool {
         .iter()
         .any(|name| labels.reserved(name));
     outside
-        && lies_in(cidr.block, labels, families)
+        && cidr
+            .block()
+            .is_some_and(|block| lies_in(block, labels, families))
         && !cidr
             .except
             .iter()
@@ -216,7 +219,7 @@ pub(crate) fn peer_set(
 ) -> PeerSet {
     let listed = match peers {
         Peers::Unspecified if has_ports => return PeerSet::Anybody,
-        Peers::Unspecified => return PeerSet::Nobody,
+        Peers::Unspecified | Peers::Unnamed => return PeerSet::Nobody,
         Peers::Listed(listed) if listed.is_empty() => return PeerSet::Nobody,
         Peers::Listed(listed) => listed,
     };
@@ -226,6 +229,7 @@ pub(crate) fn peer_set(
             Peer::Endpoints(written) => PeerSelector::Labels(scope(written)),
             Peer::Cidr(cidr) => PeerSelector::Cidr(cidr.clone()),
             Peer::Entity(entity) => PeerSelector::Entity(*entity),
+            _ => continue,
         };
         match &selector {
             PeerSelector::Entity(Entity::All) => return PeerSet::Anybody,

@@ -2,7 +2,7 @@
 
 use crate::chain::PortKey;
 use crate::l7::{DnsRule, HttpRule, KafkaRule, L7Rules, Mismatch};
-use crate::rule::{PortProtocol, PortRule, PortSpec};
+use crate::port_rule::{Port, PortRule, PortSpec};
 use crate::{Parser, PortPrefix, Protocol, Semantics};
 
 /// One written port or range of one protocol.
@@ -61,16 +61,19 @@ pub(crate) fn port_groups(ports: Option<&[PortRule]>, semantics: Semantics) -> V
     let mut groups = Vec::new();
     for element in ports {
         for spec in &element.ports {
-            for protocol in protocols(spec.protocol) {
+            let Port::Number(number) = spec.port else {
+                continue;
+            };
+            for protocol in spec.protocol.protocols() {
                 let id = GroupId {
                     protocol,
-                    port: spec.port,
+                    port: number,
                     end: spec.end_port.unwrap_or(0),
                 };
                 let content = content(&element.l7, protocol);
                 groups.push(PortGroup {
                     id,
-                    keys: keys(spec, protocol, semantics),
+                    keys: keys(spec, number, protocol, semantics),
                     content,
                 });
             }
@@ -79,19 +82,9 @@ pub(crate) fn port_groups(ports: Option<&[PortRule]>, semantics: Semantics) -> V
     groups
 }
 
-fn protocols(protocol: PortProtocol) -> impl Iterator<Item = Protocol> {
-    let all = [Protocol::TCP, Protocol::UDP, Protocol::SCTP];
-    all.into_iter().filter(move |one| match protocol {
-        PortProtocol::Any => true,
-        PortProtocol::Tcp => *one == Protocol::TCP,
-        PortProtocol::Udp => *one == Protocol::UDP,
-        PortProtocol::Sctp => *one == Protocol::SCTP,
-    })
-}
-
-fn keys(spec: &PortSpec, protocol: Protocol, semantics: Semantics) -> Vec<PortKey> {
+fn keys(spec: &PortSpec, number: u16, protocol: Protocol, semantics: Semantics) -> Vec<PortKey> {
     let key = |port| PortKey::new(protocol, port);
-    match (spec.port, spec.end_port) {
+    match (number, spec.end_port) {
         (0, Some(end)) if end > 0 && semantics == Semantics::Strict => {
             PortPrefix::cut(0, end).map(key).collect()
         }

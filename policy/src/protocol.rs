@@ -9,7 +9,7 @@ use crate::error::ParseNameError;
 /// use porin_policy::Protocol;
 /// assert_eq!("tcp".parse(), Ok(Protocol::TCP));
 /// assert_eq!(Protocol::SCTP.to_string(), "SCTP");
-/// assert_eq!(Protocol::new(47).to_string(), "47");
+/// assert_eq!(Protocol::new(253).to_string(), "253");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Protocol(u8);
@@ -27,14 +27,35 @@ impl Protocol {
     pub const ICMPV6: Self = Self(58);
     /// SCTP.
     pub const SCTP: Self = Self(132);
+    /// IGMP.
+    pub const IGMP: Self = Self(2);
+    /// IPv4 in IPv4.
+    pub const IPIP: Self = Self(4);
+    /// IPv6 in IPv4.
+    pub const IPV6: Self = Self(41);
+    /// GRE.
+    pub const GRE: Self = Self(47);
+    /// IPsec ESP.
+    pub const ESP: Self = Self(50);
+    /// IPsec AH.
+    pub const AH: Self = Self(51);
+    /// VRRP.
+    pub const VRRP: Self = Self(112);
 
-    const NAMES: [(Self, &'static str); 6] = [
+    const NAMES: [(Self, &'static str); 13] = [
         (Self::ANY, "ANY"),
         (Self::ICMP, "ICMP"),
         (Self::TCP, "TCP"),
         (Self::UDP, "UDP"),
         (Self::ICMPV6, "ICMPv6"),
         (Self::SCTP, "SCTP"),
+        (Self::IGMP, "IGMP"),
+        (Self::IPIP, "IPIP"),
+        (Self::IPV6, "IPV6"),
+        (Self::GRE, "GRE"),
+        (Self::ESP, "ESP"),
+        (Self::AH, "AH"),
+        (Self::VRRP, "VRRP"),
     ];
 
     /// The protocol with an IANA number.

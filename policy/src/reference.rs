@@ -8,9 +8,9 @@ use porin_identity::{
 };
 
 use crate::l7::{HttpRule, KafkaRule, L7Rules, Mismatch};
-use crate::rule::{
-    Action, CidrPeer, Document, Entity, Peer, Peers, PolicyName, PortProtocol, PortSpec, Rule, Spec,
-};
+use crate::peers::{CidrPeer, Entity, Peer, Peers};
+use crate::port_rule::{Port, PortProtocol, PortSpec};
+use crate::rule::{Action, Document, PolicyName, Rule, Spec};
 use crate::{
     AllowLocalhost, Direction, Enforcement, Options, Parser, PolicySet, Protocol, Query, Redirect,
     ResolveError, Semantics, Verdict,
@@ -220,7 +220,7 @@ impl<'a> Reference<'a> {
                 }
                 for (written, protocol, l7) in self.ports_fit(rule, query) {
                     let does = match rule.action {
-                        Action::Deny => Covering::Deny,
+                        Action::Deny | Action::Pass => Covering::Deny,
                         Action::Allow => inspection(l7, protocol, eased),
                     };
                     covers.push(Cover {
@@ -250,7 +250,11 @@ impl<'a> Reference<'a> {
                 .iter()
                 .filter(|port| self.port_fits(port, query))
             {
-                let written = (query.protocol.get(), port.port, port.end_port.unwrap_or(0));
+                let written = (
+                    query.protocol.get(),
+                    number(port),
+                    port.end_port.unwrap_or(0),
+                );
                 fitting.push((written, query.protocol, &element.l7));
             }
         }
@@ -263,9 +267,10 @@ impl<'a> Reference<'a> {
             PortProtocol::Tcp => query.protocol == Protocol::TCP,
             PortProtocol::Udp => query.protocol == Protocol::UDP,
             PortProtocol::Sctp => query.protocol == Protocol::SCTP,
+            _ => false,
         };
-        let end = port.end_port.filter(|end| *end > port.port);
-        let number = match (port.port, end) {
+        let end = port.end_port.filter(|end| *end > number(port));
+        let number = match (number(port), end) {
             (0, Some(end)) if self.strict() => query.port <= end,
             (0, _) => true,
             (first, Some(end)) => (first..=end).contains(&query.port),
@@ -277,6 +282,7 @@ impl<'a> Reference<'a> {
     fn peers_fit(&self, document: &Document, spec: &Spec, rule: &Rule, peer: IdentityId) -> bool {
         match &rule.peers {
             Peers::Unspecified => rule.ports.is_some(),
+            Peers::Unnamed => false,
             Peers::Listed(peers) => {
                 let anybody = peers
                     .iter()
@@ -301,7 +307,7 @@ impl<'a> Reference<'a> {
                     || self.options().default_local_cluster;
                 selector.is_everything() && !scoped
             }
-            Peer::Cidr(_) => false,
+            _ => false,
         }
     }
 
@@ -312,6 +318,7 @@ impl<'a> Reference<'a> {
             }
             Peer::Cidr(cidr) => self.cidr_fits(cidr, labels),
             Peer::Entity(entity) => self.entity_fits(*entity, labels),
+            _ => false,
         }
     }
 
@@ -358,7 +365,7 @@ impl<'a> Reference<'a> {
         };
         let worlds = ["world", "world-ipv4", "world-ipv6"];
         worlds.iter().any(|world| labels.reserved(world))
-            && inside(&cidr.block)
+            && cidr.block().is_some_and(|block| inside(&block))
             && !cidr.except.iter().any(inside)
     }
 
@@ -420,6 +427,13 @@ impl<'a> Reference<'a> {
         let lifted =
             || covers.iter().any(plain) || (!upstream_dns && self.built_in_allowance(query));
         covers.iter().any(open) || (!self.strict() && lifted())
+    }
+}
+
+fn number(port: &PortSpec) -> u16 {
+    match port.port {
+        Port::Number(number) => number,
+        Port::Name(_) => 0,
     }
 }
 

@@ -3,18 +3,21 @@
 //!
 //! Selectors are kept *as written*: scoping to a namespace or a cluster is the business of the
 //! deciding half. The shape follows the policy API of Cilium 1.20 (CiliumNetworkPolicy,
-//! CiliumClusterwideNetworkPolicy), with the Kafka and `l7proto` rules as 1.19 had them.
+//! CiliumClusterwideNetworkPolicy), with the Kafka and `l7proto` rules as 1.19 had them, and holds
+//! what the Kubernetes APIs (NetworkPolicy, AdminNetworkPolicy and BaselineAdminNetworkPolicy,
+//! ClusterNetworkPolicy) say as well.
 
 use std::fmt;
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use porin_identity::{Label, Selector};
 
 use crate::direction::Direction;
-use crate::l7::L7Rules;
-use crate::options::Semantics;
+use crate::options::Options;
 use crate::parse::ParseError;
+use crate::peers::Peers;
+use crate::port_rule::PortRule;
+use crate::staged::Staging;
 
 /// A place in a policy or world file: line and column count from one, columns in characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,8 +66,16 @@ impl fmt::Display for Location {
 pub enum PolicyKind {
     /// `CiliumNetworkPolicy` (`cilium.io/v2`): guards the workloads of its own namespace.
     CiliumNetworkPolicy,
-    /// `CiliumClusterwideNetworkPolicy` (`cilium.io/v2`): guards workloads of every namespace.
+    /// `CiliumClusterwideNetworkPolicy` (`cilium.io/v2`): guards workloads of every namespace, or nodes.
     CiliumClusterwideNetworkPolicy,
+    /// `NetworkPolicy` (`networking.k8s.io/v1`): guards the workloads of its own namespace.
+    NetworkPolicy,
+    /// `AdminNetworkPolicy` (`policy.networking.k8s.io/v1alpha1`): goes before every other kind.
+    AdminNetworkPolicy,
+    /// `BaselineAdminNetworkPolicy` (`policy.networking.k8s.io/v1alpha1`): comes after every other kind.
+    BaselineAdminNetworkPolicy,
+    /// `ClusterNetworkPolicy` (`policy.networking.k8s.io/v1alpha2`): either, as its `tier` says.
+    ClusterNetworkPolicy,
 }
 
 impl PolicyKind {
@@ -73,15 +84,37 @@ impl PolicyKind {
         match self {
             Self::CiliumNetworkPolicy => "CiliumNetworkPolicy",
             Self::CiliumClusterwideNetworkPolicy => "CiliumClusterwideNetworkPolicy",
+            Self::NetworkPolicy => "NetworkPolicy",
+            Self::AdminNetworkPolicy => "AdminNetworkPolicy",
+            Self::BaselineAdminNetworkPolicy => "BaselineAdminNetworkPolicy",
+            Self::ClusterNetworkPolicy => "ClusterNetworkPolicy",
         }
     }
 
-    /// The usual short name: `cnp`, `ccnp`.
+    /// The usual short name: `cnp`, `ccnp`, `netpol`, `anp`, `banp`, `kcnp`.
     pub fn short_name(self) -> &'static str {
         match self {
             Self::CiliumNetworkPolicy => "cnp",
             Self::CiliumClusterwideNetworkPolicy => "ccnp",
+            Self::NetworkPolicy => "netpol",
+            Self::AdminNetworkPolicy => "anp",
+            Self::BaselineAdminNetworkPolicy => "banp",
+            Self::ClusterNetworkPolicy => "kcnp",
         }
+    }
+
+    /// Whether such documents live in a namespace and guard its workloads only.
+    pub fn is_namespaced(self) -> bool {
+        matches!(self, Self::CiliumNetworkPolicy | Self::NetworkPolicy)
+    }
+
+    /// Whether the kind belongs to a Kubernetes API, whose peers are pods, never whatever else
+    /// has labels.
+    pub fn is_kubernetes(self) -> bool {
+        !matches!(
+            self,
+            Self::CiliumNetworkPolicy | Self::CiliumClusterwideNetworkPolicy
+        )
     }
 }
 
@@ -103,7 +136,7 @@ pub struct PolicyName {
 }
 
 impl fmt::Display for PolicyName {
-    /// `cnp/NAMESPACE/NAME` or `ccnp/NAME`.
+    /// `cnp/NAMESPACE/NAME`, `ccnp/NAME`: the kind's short name first.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.short_name())?;
         if let Some(namespace) = &self.namespace {
@@ -137,23 +170,45 @@ pub struct Document {
     pub location: Location,
     /// `spec`, then each of `specs`: independent of one another.
     pub specs: Vec<Spec>,
+    /// Which of its rules are only tried, not enforced.
+    pub staging: Staging,
     pub(crate) source: Source,
-    pub(crate) objections: Vec<(Semantics, ParseError)>,
+    pub(crate) objections: Vec<Objection>,
+}
+
+/// A reason against a document that not every reader has.
+#[derive(Debug, Clone)]
+pub(crate) struct Objection {
+    pub(crate) of: Objector,
+    pub(crate) error: ParseError,
+}
+
+/// Who refuses a document that others take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Objector {
+    /// Cilium semantics.
+    Cilium,
+    /// Strict semantics.
+    Strict,
+    /// Whoever knows no labels of nodes.
+    WithoutNodeLabels,
 }
 
 impl Document {
-    /// Whether the document may be loaded under `semantics`.
+    /// Whether the document may be loaded under these options.
     ///
     /// Most of what is wrong with a document is wrong for everybody, and such a document is never
-    /// made. A few things are taken by one semantics and refused by the other: under
-    /// [`Semantics::Cilium`] a spec without any rule; under [`Semantics::Strict`] an `endPort`
-    /// that is no port.
+    /// made. A few things are taken by some and refused by others: under
+    /// [`Semantics::Cilium`](crate::Semantics::Cilium) a spec without any rule; under
+    /// [`Semantics::Strict`](crate::Semantics::Strict) an `endPort` that is no port; without
+    /// [`Options::node_labels`] a peer that is a node.
     ///
     /// # Errors
     /// The first reason against the document, with its place.
-    pub fn accept(&self, semantics: Semantics) -> Result<(), &ParseError> {
-        match self.objections.iter().find(|(of, _)| *of == semantics) {
-            Some((_, error)) => Err(error),
+    pub fn accept(&self, options: &Options) -> Result<(), &ParseError> {
+        let mut objections = self.objections.iter();
+        match objections.find(|objection| options.shares(objection.of)) {
+            Some(objection) => Err(&objection.error),
             None => Ok(()),
         }
     }
@@ -176,14 +231,24 @@ pub(crate) struct Source {
 /// One `spec`: whom it guards, and its rules.
 #[derive(Debug, Clone)]
 pub struct Spec {
-    /// The workloads that are guarded, as written (`endpointSelector`), not yet scoped.
+    /// Whom the subject selector speaks of.
+    pub guards: Guards,
+    /// Who is guarded, as written, not yet scoped. The keys of the Kubernetes kinds have the source
+    /// `k8s`, and those of namespace labels their prefix
+    /// ([`NAMESPACE_LABELS_PREFIX`](porin_identity::key::NAMESPACE_LABELS_PREFIX)).
     pub subject: Selector,
-    /// The rules of the four lists, each list in its order.
+    /// How strong the rules are against those of other documents.
+    pub tier: Tier,
+    /// The priority inside the tier, from 0 (strongest) to 1000; 0 where the kind has none.
+    pub priority: u16,
+    /// The rules, each list in its order.
     pub rules: Vec<Rule>,
     /// Rule lists that are present and empty, such as `egress: []`.
     pub empty_lists: Vec<EmptyList>,
     /// `enableDefaultDeny`.
     pub default_deny: DefaultDeny,
+    /// `policyTypes` of a NetworkPolicy; `None` if it is absent or empty.
+    pub policy_types: Option<PolicyTypes>,
     /// `labels`: data for whoever lists policies, without influence on decisions.
     pub labels: Vec<Label>,
     /// `description`, data likewise.
@@ -194,6 +259,49 @@ pub struct Spec {
     pub location: Location,
     /// Whether it stands in `specs`, and where in it; `None` for `spec`.
     pub position: Option<usize>,
+}
+
+/// Whom a subject selector speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Guards {
+    /// Workloads (`endpointSelector`, `podSelector`, `subject`).
+    Endpoints,
+    /// The local host (`nodeSelector`).
+    Nodes,
+}
+
+/// The tiers that rules are written for, strongest first.
+///
+/// The numbers stand for the tiers of the policy API of Cilium 1.20 (Admin 100, Normal 200, Baseline
+/// 250) and of the Kubernetes network policy API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Tier {
+    /// Before everything else: AdminNetworkPolicy, ClusterNetworkPolicy of tier Admin.
+    Admin,
+    /// CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, NetworkPolicy.
+    Normal,
+    /// Where the tiers before say nothing: BaselineAdminNetworkPolicy, ClusterNetworkPolicy of tier
+    /// Baseline.
+    Baseline,
+}
+
+/// `policyTypes` of a NetworkPolicy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PolicyTypes {
+    /// Whether `Ingress` is listed.
+    pub ingress: bool,
+    /// Whether `Egress` is listed.
+    pub egress: bool,
+}
+
+impl PolicyTypes {
+    /// Whether a direction is listed.
+    pub fn get(self, direction: Direction) -> bool {
+        match direction {
+            Direction::Ingress => self.ingress,
+            Direction::Egress => self.egress,
+        }
+    }
 }
 
 /// A rule list that is present and empty.
@@ -229,197 +337,71 @@ impl DefaultDeny {
 /// What a rule does with the flows that it covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
-    /// An element of `ingress` or `egress`.
+    /// An element of `ingress` or `egress`; `Allow` or `Accept` of the cluster-scoped kinds.
     Allow,
-    /// An element of `ingressDeny` or `egressDeny`.
+    /// An element of `ingressDeny` or `egressDeny`; `Deny` of the cluster-scoped kinds.
     Deny,
+    /// The rest of the tier is skipped; `Pass` of the cluster-scoped kinds.
+    Pass,
 }
 
-/// The field of a spec that holds the rules of `direction` and `action`.
+/// The field of a spec that holds the rules of `direction` and `action`, for the kinds that have a
+/// list for each.
 pub fn list_field(direction: Direction, action: Action) -> &'static str {
     match (direction, action) {
-        (Direction::Ingress, Action::Allow) => "ingress",
         (Direction::Ingress, Action::Deny) => "ingressDeny",
-        (Direction::Egress, Action::Allow) => "egress",
         (Direction::Egress, Action::Deny) => "egressDeny",
+        (Direction::Ingress, Action::Allow | Action::Pass) => "ingress",
+        (Direction::Egress, Action::Allow | Action::Pass) => "egress",
     }
 }
 
-/// One element of `ingress`, `ingressDeny`, `egress` or `egressDeny`.
+/// What a connection has to prove besides being allowed (`authentication`), weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AuthMode {
+    /// `disabled`: nothing, even where a broader rule asks for more.
+    Disabled,
+    /// `required`: both sides are mutually authenticated, or the packet is dropped.
+    Required,
+    /// `test-always-fail`: never passes.
+    AlwaysFail,
+}
+
+impl AuthMode {
+    /// The name in policy documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Required => "required",
+            Self::AlwaysFail => "test-always-fail",
+        }
+    }
+}
+
+impl fmt::Display for AuthMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One element of a rule list.
 #[derive(Debug, Clone)]
 pub struct Rule {
     /// Which way the flows go, seen from the guarded workload.
     pub direction: Direction,
-    /// Allow or deny.
+    /// What it does.
     pub action: Action,
     /// The place in its list, from zero.
     pub index: usize,
+    /// `name` of a rule of a cluster-scoped kind.
+    pub name: Option<Box<str>>,
     /// The other side.
     pub peers: Peers,
-    /// `toPorts`; `None` when it is absent or empty, which means every port and protocol.
+    /// `toPorts` and `icmps`, `ports`, `protocols`; `None` when there is none, which means every port
+    /// and protocol.
     pub ports: Option<Vec<PortRule>>,
+    /// `authentication.mode`.
+    pub auth: Option<AuthMode>,
     /// Where the rule begins.
     pub location: Location,
-}
-
-/// The other side of a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Peers {
-    /// No peer field at all: anybody, if the rule has ports; else the rule only counts for default deny.
-    Unspecified,
-    /// The union of these; an empty list is nobody.
-    Listed(Vec<Peer>),
-}
-
-/// One element of a peer field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Peer {
-    /// An element of `fromEndpoints` or `toEndpoints`, as written, not yet scoped.
-    Endpoints(Selector),
-    /// An element of `fromCIDR`, `toCIDR`, `fromCIDRSet` or `toCIDRSet`.
-    Cidr(CidrPeer),
-    /// An element of `fromEntities` or `toEntities`.
-    Entity(Entity),
-}
-
-/// A block of addresses without its exceptions.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct CidrPeer {
-    /// The block, host bits cleared.
-    pub block: IpNet,
-    /// Blocks inside it that are not meant.
-    pub except: Vec<IpNet>,
-}
-
-/// Peers that have a name of their own in the policy API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Entity {
-    /// Everybody.
-    All,
-    /// Everything outside the cluster.
-    World,
-    /// Everything outside the cluster, by IPv4.
-    WorldIpv4,
-    /// Everything outside the cluster, by IPv6.
-    WorldIpv6,
-    /// The local host.
-    Host,
-    /// Workloads whose labels are not known yet.
-    Init,
-    /// The ingress proxy.
-    Ingress,
-    /// The health endpoint.
-    Health,
-    /// Workloads that are not under management.
-    Unmanaged,
-    /// Nobody.
-    None,
-    /// The Kubernetes API server.
-    KubeApiserver,
-    /// Other nodes of the cluster.
-    RemoteNode,
-    /// Everything in the own cluster.
-    Cluster,
-    /// Everything in any connected cluster.
-    ClusterMesh,
-}
-
-impl Entity {
-    /// All entities, in the order of their declaration.
-    pub const ALL: [Self; 14] = [
-        Self::All,
-        Self::World,
-        Self::WorldIpv4,
-        Self::WorldIpv6,
-        Self::Host,
-        Self::Init,
-        Self::Ingress,
-        Self::Health,
-        Self::Unmanaged,
-        Self::None,
-        Self::KubeApiserver,
-        Self::RemoteNode,
-        Self::Cluster,
-        Self::ClusterMesh,
-    ];
-
-    /// The name in policy documents.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::World => "world",
-            Self::WorldIpv4 => "world-ipv4",
-            Self::WorldIpv6 => "world-ipv6",
-            Self::Host => "host",
-            Self::Init => "init",
-            Self::Ingress => "ingress",
-            Self::Health => "health",
-            Self::Unmanaged => "unmanaged",
-            Self::None => "none",
-            Self::KubeApiserver => "kube-apiserver",
-            Self::RemoteNode => "remote-node",
-            Self::Cluster => "cluster",
-            Self::ClusterMesh => "cluster-mesh",
-        }
-    }
-
-    /// The entity of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|entity| entity.name() == name)
-    }
-}
-
-impl fmt::Display for Entity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// One element of `toPorts`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PortRule {
-    /// The ports; an empty list is no port at all.
-    pub ports: Vec<PortSpec>,
-    /// What requests on these ports must look like.
-    pub l7: L7Rules,
-    /// Where the element begins.
-    pub location: Location,
-}
-
-/// One port or range of ports of one protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PortSpec {
-    /// The port or the first of a range; 0 means every port.
-    pub port: u16,
-    /// The last port of a range. A value that is not above `port` makes no range.
-    ///
-    /// The API takes any 32-bit number and upstream keeps its low 16 bits; so does this field.
-    /// [`Document::accept`] refuses such a document under [`Semantics::Strict`].
-    pub end_port: Option<u16>,
-    /// The protocol.
-    pub protocol: PortProtocol,
-}
-
-/// The protocol of a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum PortProtocol {
-    /// TCP, UDP and SCTP (nothing else: no ICMP).
-    Any,
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// SCTP.
-    Sctp,
-}
-
-impl fmt::Display for PortProtocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Any => "ANY",
-            Self::Tcp => "TCP",
-            Self::Udp => "UDP",
-            Self::Sctp => "SCTP",
-        })
-    }
 }

@@ -14,7 +14,7 @@ use crate::bits::Bits;
 use crate::identity_index::{IdentityIndex, asks_for_a_label};
 use crate::label_map::{LabelMap, Wanted};
 use crate::peer::{PeerSelector, entity_labels};
-use crate::rule::Entity;
+use crate::peers::Entity;
 
 /// A cached selector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -135,10 +135,10 @@ impl SelectorCache {
             PeerSelector::Entity(entity) => self.intern_entity(*entity, id),
             PeerSelector::Cidr(cidr) => {
                 let mut candidates = Bits::default();
-                if cidr.block.prefix_len() == 0 {
+                let block = cidr.block().unwrap_or_default();
+                if block.prefix_len() == 0 {
                     candidates.add(&self.intern_entity(Entity::World, id));
                 } else {
-                    let block = cidr.block.trunc();
                     candidates.add(&self.identities.inside(block));
                     self.asking.by_block.entry(block).or_default().push(id);
                 }

@@ -13,6 +13,7 @@ use crate::explain::Explanation;
 use crate::parse::{ParseError, Refused, parse_documents};
 use crate::resolve::Resolver;
 use crate::rule::{Document, PolicyKind, PolicyName};
+use crate::service::{CidrGroup, Service};
 use crate::{LoadError, Options, Query, RefusedDocuments, ResolveError, RuleCookie, RuleRef};
 
 /// All policies in force, as one value that changes as a whole.
@@ -40,6 +41,8 @@ pub struct PolicySet {
     documents: BTreeMap<PolicyName, Held>,
     /// Refused documents that were turned into denials.
     closed: BTreeMap<PolicyName, Closed>,
+    groups: BTreeMap<Arc<str>, CidrGroup>,
+    services: Arc<[Service]>,
     cookies: Cookies,
 }
 
@@ -134,6 +137,8 @@ impl PolicySet {
             revision,
             documents: BTreeMap::new(),
             closed: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            services: Arc::default(),
             cookies: Cookies::default(),
         }
     }
@@ -153,9 +158,12 @@ impl PolicySet {
     ) -> Result<LoadReport, LoadError> {
         let mut documents: BTreeMap<PolicyName, Document> = BTreeMap::new();
         let mut refused: Vec<Refused> = Vec::new();
+        let mut groups = BTreeMap::new();
         for (file, text) in files {
             let parsed = parse_documents(file.as_ref(), text.as_ref());
             refused.extend(parsed.refused);
+            let named = |group: CidrGroup| (Arc::clone(&group.name), group);
+            groups.extend(parsed.cidr_groups.into_iter().map(named));
             for document in parsed.documents {
                 match self.objection(&document) {
                     Some(objection) => refused.push(objection),
@@ -172,6 +180,8 @@ impl PolicySet {
         }
         let mut next = Self {
             revision: self.revision.next(),
+            groups,
+            services: Arc::clone(&self.services),
             ..Self::new(self.options.clone())
         };
         let mut reports = Vec::new();
@@ -180,7 +190,7 @@ impl PolicySet {
             reports.push(Self::report(refused, outcome));
         }
         for document in documents.into_values() {
-            next.hold(document);
+            next.hold(Arc::new(document));
         }
         *self = next;
         Ok(LoadReport {
@@ -204,7 +214,7 @@ impl PolicySet {
             });
         }
         self.forget(&document.name);
-        self.hold(document);
+        self.hold(Arc::new(document));
         self.revision = self.revision.next();
         Ok(self.revision)
     }
@@ -219,6 +229,28 @@ impl PolicySet {
             self.revision = self.revision.next();
         }
         held
+    }
+
+    /// Makes the services of the cluster known, in place of those known before: `toServices` means
+    /// them.
+    pub fn set_services(&mut self, services: impl IntoIterator<Item = Service>) -> Revision {
+        self.services = services.into_iter().collect();
+        let documents: Vec<_> = self
+            .documents
+            .values()
+            .map(|held| Arc::clone(&held.document))
+            .collect();
+        for document in documents {
+            self.forget(&document.name);
+            self.hold(document);
+        }
+        self.revision = self.revision.next();
+        self.revision
+    }
+
+    /// The CIDR groups in force, in the order of their names.
+    pub fn cidr_groups(&self) -> impl Iterator<Item = &CidrGroup> {
+        self.groups.values()
     }
 
     /// What to do with a refused document, under every mode but that of an error.
@@ -274,11 +306,11 @@ impl PolicySet {
         self.closed.insert(name, Closed { subjects, compiled });
     }
 
-    fn hold(&mut self, document: Document) {
+    fn hold(&mut self, document: Arc<Document>) {
         let compiled = compile(&document, &self.options, |rule| self.cookies.number(rule));
         self.cookies.insert(&compiled);
         let held = Held {
-            document: Arc::new(document),
+            document,
             compiled: Arc::new(compiled),
         };
         self.documents.insert(held.compiled.name.clone(), held);
@@ -294,7 +326,7 @@ impl PolicySet {
     }
 
     fn objection(&self, document: &Document) -> Option<Refused> {
-        let error = document.accept(self.options.semantics).err()?.clone();
+        let error = document.accept(&self.options).err()?.clone();
         Some(Refused {
             index: 0,
             name: Some(document.name.clone()),

@@ -126,8 +126,12 @@ fn the_corrected_walk_through_has_no_finding() {
         Vec::<String>::new()
     );
     for document in documents(&files("corrected")) {
-        document.accept(Semantics::Cilium).unwrap();
-        document.accept(Semantics::Strict).unwrap();
+        document
+            .accept(&Options::new().semantics(Semantics::Cilium))
+            .unwrap();
+        document
+            .accept(&Options::new().semantics(Semantics::Strict))
+            .unwrap();
     }
 }
 

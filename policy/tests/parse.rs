@@ -8,8 +8,8 @@
 )]
 
 use porin_policy::{
-    Action, Direction, Document, Entity, HttpRule, L7Rules, ParseErrorKind, Parsed, Peer, Peers,
-    PortProtocol, Semantics, World, parse_documents,
+    Action, Direction, Document, Entity, HttpRule, L7Rules, Options, ParseErrorKind, Parsed, Peer,
+    Peers, PortProtocol, Semantics, World, parse_documents,
 };
 
 const HEAD: &str =
@@ -143,8 +143,15 @@ fn what_cannot_be_enforced_yet_is_told_apart_from_what_is_wrong() {
 #[test]
 fn semantics_part_on_empty_lists_and_on_end_ports() {
     let empty = document("spec: {endpointSelector: {}, egress: []}");
-    assert!(empty.accept(Semantics::Strict).is_ok());
-    let error = empty.accept(Semantics::Cilium).unwrap_err().to_string();
+    assert!(
+        empty
+            .accept(&Options::new().semantics(Semantics::Strict))
+            .is_ok()
+    );
+    let error = empty
+        .accept(&Options::new().semantics(Semantics::Cilium))
+        .unwrap_err()
+        .to_string();
     assert_eq!(
         error,
         "p.yaml:4:7: spec: an empty `egress` is no rule; write `egress: [{}]` to allow nothing"
@@ -156,14 +163,27 @@ fn semantics_part_on_empty_lists_and_on_end_ports() {
     );
 
     let beside = document("spec: {endpointSelector: {}, egress: [], ingress: [{}]}");
-    assert!(beside.accept(Semantics::Cilium).is_ok() && beside.accept(Semantics::Strict).is_ok());
+    assert!(
+        beside
+            .accept(&Options::new().semantics(Semantics::Cilium))
+            .is_ok()
+            && beside
+                .accept(&Options::new().semantics(Semantics::Strict))
+                .is_ok()
+    );
 
     for (end, kept) in [("70000", Some(4464)), ("-1", Some(65535)), ("65536", None)] {
         let wide = document(&ingress(&format!(
             "toPorts: [{{ports: [{{port: \"80\", endPort: {end}}}]}}]"
         )));
-        assert!(wide.accept(Semantics::Cilium).is_ok());
-        assert!(wide.accept(Semantics::Strict).is_err());
+        assert!(
+            wide.accept(&Options::new().semantics(Semantics::Cilium))
+                .is_ok()
+        );
+        assert!(
+            wide.accept(&Options::new().semantics(Semantics::Strict))
+                .is_err()
+        );
         assert_eq!(
             wide.specs[0].rules[0].ports.as_ref().unwrap()[0].ports[0].end_port,
             kept,
@@ -285,14 +305,14 @@ fn rules_come_out_as_they_were_written() {
     );
     let element = &spec.rules[0].ports.as_ref().unwrap()[0];
     assert_eq!(
-        (element.ports[0].port, element.ports[0].end_port),
-        (8080, Some(8090))
+        (element.ports[0].port.clone(), element.ports[0].end_port),
+        (porin_policy::Port::Number(8080), Some(8090))
     );
     assert_eq!(
         (element.ports[0].protocol, element.ports[1].protocol),
         (PortProtocol::Tcp, PortProtocol::Tcp)
     );
-    assert_eq!(element.ports[1].port, 8);
+    assert_eq!(element.ports[1].port, porin_policy::Port::Number(8));
     let L7Rules::Http(rules) = &element.l7 else {
         panic!("{:?}", element.l7)
     };
@@ -309,7 +329,7 @@ fn rules_come_out_as_they_were_written() {
         panic!()
     };
     let blocks = blocks.iter().map(|peer| match peer {
-        Peer::Cidr(cidr) => cidr.block.to_string(),
+        Peer::Cidr(cidr) => cidr.block().unwrap().to_string(),
         other => panic!("{other:?}"),
     });
     assert_eq!(blocks.collect::<Vec<_>>(), ["10.1.2.3/32", "10.0.0.0/8"]);

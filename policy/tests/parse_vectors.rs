@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use porin_policy::{Parsed, Semantics, parse_documents};
+use porin_policy::{Options, Parsed, Semantics, parse_documents};
 use serde_json::Value;
 
 fn read(file: &str) -> Option<String> {
@@ -34,7 +34,7 @@ fn loads(parsed: &Parsed) -> Option<Result<(), String>> {
     Some(match parsed.documents.first() {
         None => Err("no document".to_owned()),
         Some(document) => document
-            .accept(Semantics::Cilium)
+            .accept(&Options::new().semantics(Semantics::Cilium))
             .map_err(ToString::to_string),
     })
 }

@@ -11,7 +11,8 @@ use crate::direction::Direction;
 use crate::l7::L7Rules;
 use crate::options::Options;
 use crate::peer::{PeerSet, peer_set, scope_peer, scope_subject};
-use crate::rule::{Action, Document, PortRule, Rule, Spec};
+use crate::port_rule::PortRule;
+use crate::rule::{Action, Document, Rule, Spec};
 
 /// One element of `toPorts` of one allow rule, or the whole rule if it names no ports.
 pub(super) struct Allow<'a> {

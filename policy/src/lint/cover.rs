@@ -5,7 +5,8 @@
 use porin_identity::{Operator, Requirement, Selector, SelectorKey, source};
 
 use crate::peer::{PeerSelector, PeerSet};
-use crate::rule::{CidrPeer, Entity, PortProtocol, PortRule, PortSpec};
+use crate::peers::{CidrPeer, Entity};
+use crate::port_rule::{Port, PortProtocol, PortRule, PortSpec};
 
 /// Whether `wide` selects whatever `narrow` selects: each of its terms follows from one of theirs.
 pub(super) fn covers_selector(wide: &Selector, narrow: &Selector) -> bool {
@@ -98,11 +99,15 @@ fn covers_entity(wide: Entity, narrow: Entity) -> bool {
 }
 
 fn covers_block(wide: &CidrPeer, narrow: &CidrPeer) -> bool {
+    let (Some(all), Some(part)) = (wide.block(), narrow.block()) else {
+        return wide.source == narrow.source
+            && wide.except.iter().all(|hole| narrow.except.contains(hole));
+    };
     let left_out = |hole: &ipnet::IpNet| {
-        let apart = !hole.contains(&narrow.block) && !narrow.block.contains(hole);
+        let apart = !hole.contains(&part) && !part.contains(hole);
         apart || narrow.except.iter().any(|own| own.contains(hole))
     };
-    wide.block.contains(&narrow.block) && wide.except.iter().all(left_out)
+    all.contains(&part) && wide.except.iter().all(left_out)
 }
 
 /// Whether `wide` has every port of `narrow`; no element is every port and protocol.
@@ -114,7 +119,7 @@ pub(super) fn covers_ports(wide: Option<&PortRule>, narrow: Option<&PortRule>) -
             let covered = |port: &PortSpec| {
                 wide.ports
                     .iter()
-                    .any(|candidate| covers_port(*candidate, *port))
+                    .any(|candidate| covers_port(candidate, port))
             };
             !narrow.ports.is_empty() && narrow.ports.iter().all(covered)
         }
@@ -127,38 +132,40 @@ pub(super) fn ports_meet(a: Option<&PortRule>, b: Option<&PortRule>) -> bool {
         (Some(a), Some(b)) => a
             .ports
             .iter()
-            .any(|one| b.ports.iter().any(|other| port_meets(*one, *other))),
+            .any(|one| b.ports.iter().any(|other| port_meets(one, other))),
         (Some(only), None) | (None, Some(only)) => !only.ports.is_empty(),
         (None, None) => true,
     }
 }
 
-fn covers_port(wide: PortSpec, narrow: PortSpec) -> bool {
-    let (first, last) = range(wide);
-    let (from, to) = range(narrow);
+fn covers_port(wide: &PortSpec, narrow: &PortSpec) -> bool {
+    let (Some((first, last)), Some((from, to))) = (range(wide), range(narrow)) else {
+        return wide == narrow;
+    };
     (wide.protocol == PortProtocol::Any || wide.protocol == narrow.protocol)
         && first <= from
         && to <= last
 }
 
-fn port_meets(a: PortSpec, b: PortSpec) -> bool {
-    let (first, last) = range(a);
-    let (from, to) = range(b);
+fn port_meets(a: &PortSpec, b: &PortSpec) -> bool {
+    let (Some((first, last)), Some((from, to))) = (range(a), range(b)) else {
+        return a == b;
+    };
     let any = a.protocol == PortProtocol::Any || b.protocol == PortProtocol::Any;
     (any || a.protocol == b.protocol) && first <= to && from <= last
 }
 
-/// First and last port. Zero is every port, and with an end it is so for Cilium.
-fn range(port: PortSpec) -> (u16, u16) {
-    match port {
-        PortSpec { port: 0, .. } => (0, u16::MAX),
-        PortSpec {
-            port,
-            end_port: Some(end),
-            ..
-        } if end > port => (port, end),
-        PortSpec { port, .. } => (port, port),
-    }
+/// First and last port. Zero is every port, and with an end it is so for Cilium. `None` for names,
+/// which stand for other numbers at every workload.
+fn range(port: &PortSpec) -> Option<(u16, u16)> {
+    let Port::Number(first) = port.port else {
+        return None;
+    };
+    Some(match port.end_port {
+        _ if first == 0 => (0, u16::MAX),
+        Some(end) if end > first => (first, end),
+        _ => (first, first),
+    })
 }
 
 #[cfg(test)]
@@ -185,7 +192,9 @@ mod tests {
     #[test]
     fn a_block_covers_what_its_holes_leave() {
         let peer = |block: &str, except: &[&str]| CidrPeer {
-            block: crate::parse::parse_block(block).unwrap_or_default(),
+            source: crate::peers::CidrSource::Block(
+                crate::parse::parse_block(block).unwrap_or_default(),
+            ),
             except: except
                 .iter()
                 .filter_map(|text| crate::parse::parse_block(text))

@@ -7,7 +7,8 @@ use std::rc::Rc;
 use porin_identity::{Operator, Requirement, Selector};
 
 use super::finding::Edit;
-use crate::rule::{CidrPeer, Document, Location, Peer, Rule, Spec, list_field};
+use crate::peers::{CidrPeer, CidrSource, Peer};
+use crate::rule::{Document, Location, Rule, Spec, list_field};
 use crate::yaml::{Entry, Lines, Node, Value, documents, is_plain_text};
 
 /// The trees of the linted files, read again when a finding first needs them.
@@ -197,30 +198,43 @@ fn plain_key(key: &str) -> String {
 /// Peers as the value of a peer field, with that field's name behind `from` or `to`.
 pub(super) fn render_peers(peers: &[Peer]) -> Option<(&'static str, String)> {
     let list = |items: Vec<String>| format!("[{}]", items.join(", "));
-    let rendered: Vec<String> = peers.iter().map(render_peer).collect();
+    let rendered: Vec<String> = peers.iter().map(render_peer).collect::<Option<_>>()?;
     Some(match peers.first()? {
         Peer::Endpoints(_) => ("Endpoints", list(rendered)),
         Peer::Entity(_) => ("Entities", list(rendered)),
         Peer::Cidr(_) => ("CIDRSet", list(rendered)),
+        Peer::Nodes(_) => ("Nodes", list(rendered)),
+        _ => return None,
     })
 }
 
-fn render_peer(peer: &Peer) -> String {
-    match peer {
-        Peer::Endpoints(selector) => render_selector(selector),
+/// `None` for the peers that no edit writes.
+fn render_peer(peer: &Peer) -> Option<String> {
+    Some(match peer {
+        Peer::Endpoints(selector) | Peer::Nodes(selector) => render_selector(selector),
         Peer::Entity(entity) => quote(entity.name()),
-        Peer::Cidr(CidrPeer { block, except }) if except.is_empty() => {
-            format!("{{\"cidr\": {}}}", quote(&block.to_string()))
+        Peer::Cidr(cidr) => render_cidr(cidr),
+        _ => return None,
+    })
+}
+
+fn render_cidr(cidr: &CidrPeer) -> String {
+    let source = match &cidr.source {
+        CidrSource::Block(block) => format!("\"cidr\": {}", quote(&block.to_string())),
+        CidrSource::Group(name) => format!("\"cidrGroupRef\": {}", quote(name)),
+        CidrSource::Groups(selector) => {
+            format!("\"cidrGroupSelector\": {}", render_selector(selector))
         }
-        Peer::Cidr(CidrPeer { block, except }) => {
-            let holes: Vec<String> = except.iter().map(|hole| quote(&hole.to_string())).collect();
-            format!(
-                "{{\"cidr\": {}, \"except\": [{}]}}",
-                quote(&block.to_string()),
-                holes.join(", ")
-            )
-        }
+    };
+    if cidr.except.is_empty() {
+        return format!("{{{source}}}");
     }
+    let holes: Vec<String> = cidr
+        .except
+        .iter()
+        .map(|hole| quote(&hole.to_string()))
+        .collect();
+    format!("{{{source}, \"except\": [{}]}}", holes.join(", "))
 }
 
 /// A selector in flow style.

@@ -9,7 +9,8 @@ use super::finding::{Code, Edit, Suggestion};
 use super::registry::{Found, Run};
 use crate::direction::Direction;
 use crate::peer::scope_peer;
-use crate::rule::{Document, Location, Peer, Peers, Rule, Spec};
+use crate::peers::{Peer, Peers};
+use crate::rule::{Document, Location, Rule, Spec};
 use crate::world::{Workload, World};
 use crate::yaml::{Node, Value, is_plain_text};
 

@@ -6,7 +6,7 @@ use super::finding::{Code, Edit, Suggestion};
 use super::prune::Pruning;
 use super::registry::{Found, Run};
 use crate::direction::Direction;
-use crate::rule::Peers;
+use crate::peers::Peers;
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
     for narrow in run.allows.iter() {

@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::error::{ParseError, ParseErrorKind, suggest};
-use crate::options::Semantics;
-use crate::rule::Location;
+use crate::rule::{Location, Objection, Objector};
 use crate::yaml::{Entry, Fault, Lines, Node, Value};
 
 /// A node and the way to it.
@@ -91,7 +90,7 @@ pub(crate) struct Reader<'t> {
     /// that what is wrong for good is found first.
     pub(crate) not_yet: Option<ParseError>,
     /// What only one semantics refuses.
-    pub(crate) objections: Vec<(Semantics, ParseError)>,
+    pub(crate) objections: Vec<Objection>,
 }
 
 impl<'t> Reader<'t> {
@@ -142,9 +141,10 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Notes what `semantics` alone refuses.
-    pub(crate) fn object(&mut self, semantics: Semantics, at: &At<'_>, reason: impl Into<String>) {
-        self.objections.push((semantics, self.invalid(at, reason)));
+    /// Notes what `of` alone refuses.
+    pub(crate) fn object(&mut self, of: Objector, at: &At<'_>, reason: impl Into<String>) {
+        let error = self.invalid(at, reason);
+        self.objections.push(Objection { of, error });
     }
 
     /// Checks that a node is a map (null counts as the empty one) without unknown fields.

@@ -8,6 +8,8 @@ use super::at::{At, Reader};
 use super::error::{ParseError, ParseErrorKind};
 use super::{selector, spec};
 use crate::rule::{Document, Location, PolicyKind, PolicyName, Source};
+use crate::service::CidrGroup;
+use crate::staged::Staging;
 use crate::yaml::{Lines, Node, Value, documents};
 
 /// What a file of policy documents holds.
@@ -15,6 +17,8 @@ use crate::yaml::{Lines, Node, Value, documents};
 pub struct Parsed {
     /// The documents that are valid under at least one semantics, in order.
     pub documents: Vec<Document>,
+    /// The CIDR groups, in order.
+    pub cidr_groups: Vec<CidrGroup>,
     /// The others, in order.
     pub refused: Vec<Refused>,
 }
@@ -99,6 +103,7 @@ fn document(
         name,
         location,
         specs,
+        staging: Staging::default(),
         source,
         objections,
     })
@@ -172,13 +177,13 @@ fn name(reader: &Reader<'_>, root: &At<'_>) -> Result<PolicyName, ParseError> {
         return Err(reader.invalid(&metadata, "`name` is missing; give the policy a name"));
     };
     let namespace = match kind {
-        PolicyKind::CiliumNetworkPolicy => Some(
+        kind if kind.is_namespaced() => Some(
             reader
                 .text_of(&metadata, "namespace")?
                 .unwrap_or("default")
                 .into(),
         ),
-        PolicyKind::CiliumClusterwideNetworkPolicy => {
+        _ => {
             reader.text_of(&metadata, "namespace")?;
             None
         }

@@ -8,7 +8,7 @@ use super::port::Port;
 use super::{dns, http, kafka};
 use crate::direction::Direction;
 use crate::l7::L7Rules;
-use crate::rule::PortProtocol;
+use crate::port_rule::PortProtocol;
 use crate::yaml::{Node, Value};
 
 /// What `rules` holds, as far as other fields of the element depend on it.

@@ -8,12 +8,13 @@ use super::at::{At, Reader};
 use super::error::ParseError;
 use super::{later, selector};
 use crate::direction::Direction;
-use crate::rule::{Action, CidrPeer, Entity, Peer, Peers};
+use crate::peers::{CidrPeer, CidrSource, Entity, Peer, Peers};
+use crate::rule::Action;
 
 /// The fields that a rule may have.
 pub(super) fn rule_fields(direction: Direction, action: Action) -> &'static [&'static str] {
     match (direction, action) {
-        (Direction::Ingress, Action::Allow) => &[
+        (Direction::Ingress, Action::Allow | Action::Pass) => &[
             "fromEndpoints",
             "fromCIDR",
             "fromCIDRSet",
@@ -36,7 +37,7 @@ pub(super) fn rule_fields(direction: Direction, action: Action) -> &'static [&'s
             "toPorts",
             "icmps",
         ],
-        (Direction::Egress, Action::Allow) => &[
+        (Direction::Egress, Action::Allow | Action::Pass) => &[
             "toEndpoints",
             "toCIDR",
             "toCIDRSet",
@@ -215,7 +216,7 @@ fn cidr(reader: &mut Reader<'_>, at: &At<'_>) -> Result<CidrPeer, ParseError> {
     let block = parse_block(text).or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
     match block {
         Some(block) => Ok(CidrPeer {
-            block: block.trunc(),
+            source: CidrSource::Block(block),
             except: Vec::new(),
         }),
         None => {
@@ -283,7 +284,7 @@ fn cidr_set(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Option<CidrPeer>, Pa
         );
     }
     Ok(whole.map(|block| CidrPeer {
-        block: block.trunc(),
+        source: CidrSource::Block(block),
         except,
     }))
 }

@@ -4,8 +4,8 @@ use super::at::{At, Reader};
 use super::error::ParseError;
 use super::{l7, later};
 use crate::direction::Direction;
-use crate::options::Semantics;
-use crate::rule::{Action, PortProtocol, PortRule, PortSpec};
+use crate::port_rule::{PortProtocol, PortRule, PortSpec};
+use crate::rule::{Action, Objector};
 
 /// The most ports of one element.
 const MAX_PORTS: usize = 40;
@@ -19,7 +19,7 @@ pub(super) fn port_rules(
     of_node: bool,
 ) -> Result<Option<Vec<PortRule>>, ParseError> {
     let rules = reader.each(at, "toPorts", |reader, at| match action {
-        Action::Allow => allowed(reader, at, direction, of_node),
+        Action::Allow | Action::Pass => allowed(reader, at, direction, of_node),
         Action::Deny => denied(reader, at),
     })?;
     Ok((!rules.is_empty()).then_some(rules))
@@ -28,11 +28,7 @@ pub(super) fn port_rules(
 fn denied(reader: &mut Reader<'_>, at: &At<'_>) -> Result<PortRule, ParseError> {
     reader.fields(at, &["ports"])?;
     let ports = ports(reader, at)?;
-    Ok(PortRule {
-        ports: specs(&ports),
-        l7: crate::l7::L7Rules::None,
-        location: reader.location(at),
-    })
+    Ok(PortRule::plain(specs(&ports), reader.location(at)))
 }
 
 fn allowed(
@@ -56,9 +52,8 @@ fn allowed(
     later::listener(reader, at, direction, &content)?;
     let l7 = l7::rules(reader, at, &content, direction, of_node, &ports)?;
     Ok(PortRule {
-        ports: specs(&ports),
         l7,
-        location: reader.location(at),
+        ..PortRule::plain(specs(&ports), reader.location(at))
     })
 }
 
@@ -89,7 +84,7 @@ fn specs(ports: &[Port]) -> Vec<PortSpec> {
             .map(|end| u16::try_from(end & 0xFFFF).unwrap_or(0))
             .filter(|end| *end > 0);
         Some(PortSpec {
-            port: port_number,
+            port: crate::Port::Number(port_number),
             end_port,
             protocol,
         })
@@ -131,7 +126,7 @@ fn port(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Port, ParseError> {
         && !(0..=65535).contains(&last)
     {
         let reason = format!("{last} is no port; use a number from 1 to 65535");
-        reader.object(Semantics::Strict, end, reason);
+        reader.object(Objector::Strict, end, reason);
     }
     match (number, protocol) {
         (None | Some(1..), None) => {

@@ -8,8 +8,9 @@ use super::at::{At, Reader};
 use super::error::ParseError;
 use super::{later, peer, port, selector};
 use crate::direction::Direction;
-use crate::options::Semantics;
-use crate::rule::{Action, DefaultDeny, EmptyList, PolicyKind, Rule, Spec, list_field};
+use crate::rule::{
+    Action, DefaultDeny, EmptyList, Guards, Objector, PolicyKind, Rule, Spec, Tier, list_field,
+};
 use crate::yaml::Value;
 
 /// The four rule lists, in the order in which their rules are kept.
@@ -91,7 +92,15 @@ fn spec(
     }
     check_content(reader, at, &rules, &empty_lists)?;
     Ok(Spec {
+        guards: if of_node {
+            Guards::Nodes
+        } else {
+            Guards::Endpoints
+        },
         subject,
+        tier: Tier::Normal,
+        priority: 0,
+        policy_types: None,
         rules,
         empty_lists,
         default_deny: default_deny(reader, at)?,
@@ -152,7 +161,7 @@ fn check_content(
             let field = list_field(list.direction, list.action);
             let reason =
                 format!("an empty `{field}` is no rule; write `{field}: [{{}}]` to allow nothing");
-            reader.object(Semantics::Cilium, at, reason);
+            reader.object(Objector::Cilium, at, reason);
             Ok(())
         }
     }
@@ -174,8 +183,10 @@ fn rule(
         direction,
         action,
         index,
+        name: None,
         peers,
         ports,
+        auth: None,
         location: reader.location(at),
     })
 }

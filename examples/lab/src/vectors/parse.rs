@@ -1,6 +1,6 @@
 //! Documents that are accepted or refused.
 
-use porin::policy::{ParseErrorKind, Semantics, parse_documents};
+use porin::policy::{Options, ParseErrorKind, Semantics, parse_documents};
 use serde::Deserialize;
 
 use super::Fault;
@@ -33,10 +33,11 @@ pub(super) fn run(line: &str) -> Result<Outcome, Fault> {
             _ => {}
         }
     }
-    let objection = parsed
-        .documents
-        .iter()
-        .find_map(|document| document.accept(Semantics::Cilium).err());
+    let objection = parsed.documents.iter().find_map(|document| {
+        document
+            .accept(&Options::new().semantics(Semantics::Cilium))
+            .err()
+    });
     let refused = parsed
         .refused
         .first()
