@@ -73,6 +73,7 @@ mod error;
 mod explain;
 mod identity_index;
 mod l7;
+mod l7_policy;
 mod label_map;
 mod lane;
 mod level;
@@ -113,6 +114,7 @@ pub use explain::{Candidate, Explanation, NearMiss, Obstacle};
 pub use l7::{
     DnsRule, HeaderMatch, HeaderRule, HttpRule, KafkaRole, KafkaRule, L7Rules, Mismatch, SecretRef,
 };
+pub use l7_policy::L7Policy;
 pub use lint::{Code, Edit, Finding, Level, Related, Suggestion, lint};
 pub use map_key::{EntryAction, MapEntry, MapKey};
 pub use map_state::{ContentHash, MapChange, MapState};
