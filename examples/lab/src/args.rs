@@ -93,6 +93,9 @@ pub(crate) struct Vectors {
     /// How many failures to describe per file.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) show: usize,
+    /// Form of the answer; in JSON one object a line for every case, passed or not.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

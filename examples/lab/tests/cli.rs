@@ -328,6 +328,56 @@ const FILES: [&str; 8] = [
 ];
 
 #[test]
+fn every_case_is_told_to_programs() {
+    let file = root("vectors/policy-unit.jsonl");
+    let output = lab(&["vectors", "--engine", "fast", "-o", "json", &file]);
+    assert_eq!(output.status.code(), Some(0), "{}", complaint(&output));
+    let said = text(&output);
+    let told: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an object a line"))
+        .collect();
+    let cases = fs::read_to_string(&file).expect("vectors");
+    assert_eq!(told.len(), cases.lines().count());
+    for (case, told) in cases.lines().zip(&told) {
+        let case: Value = serde_json::from_str(case).expect("a case");
+        assert_eq!(told["name"], case["name"]);
+        assert!(["passed", "not_applicable"].contains(&told["outcome"].as_str().unwrap_or("")));
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_as_recorded_is_told_with_its_place() {
+    let cases = fs::read_to_string(root("vectors/policy-unit.jsonl")).expect("vectors");
+    let plain = |case: &Value| {
+        let flows = case["flows"].as_array().expect("flows");
+        let is_plain = |flow: &Value| flow["redirect"].is_null() && flow["auth"].is_null();
+        !flows.is_empty() && flows.iter().all(is_plain)
+    };
+    let mut cases = cases
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a case"));
+    let mut case: Value = cases.find(plain).expect("a case of plain flows");
+    let flows = case["flows"].as_array_mut().expect("flows");
+    let at = flows.len() - 1;
+    let other = match flows[at]["verdict"].as_str() {
+        Some("allowed") => "denied",
+        _ => "allowed",
+    };
+    flows[at]["verdict"] = other.into();
+    let place = tempfile::tempdir().expect("a directory");
+    let file = place.path().join("policy-generated.jsonl");
+    fs::write(&file, case.to_string()).expect("a file");
+    let file = file.display().to_string();
+    let output = lab(&["vectors", "--engine", "fast", "-o", "json", &file]);
+    assert_eq!(output.status.code(), Some(1), "{}", complaint(&output));
+    let because = &json(&output)["because"];
+    assert_eq!(because[0]["flow"], at, "{because}");
+    assert_eq!(because[0]["parts"], serde_json::json!(["verdict"]));
+    assert_eq!(because.as_array().map(Vec::len), Some(1));
+}
+
+#[test]
 fn recorded_answers_hold() {
     let files = FILES.map(root);
     for engine in ["reference", "fast", "map"] {

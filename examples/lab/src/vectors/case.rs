@@ -67,6 +67,18 @@ pub(crate) struct Answer {
     pub(crate) redirect: Option<Parser>,
 }
 
+impl Answer {
+    /// The parts in which two answers differ.
+    pub(crate) fn unlike(&self, other: &Self) -> Vec<&'static str> {
+        let parts = [
+            ("verdict", self.allowed == other.allowed),
+            ("redirect", self.redirect == other.redirect),
+        ];
+        let unlike = parts.into_iter().filter(|(_, alike)| !alike);
+        unlike.map(|(part, _)| part).collect()
+    }
+}
+
 impl std::fmt::Display for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(if self.allowed { "allowed" } else { "denied" })?;

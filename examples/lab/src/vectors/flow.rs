@@ -89,7 +89,7 @@ fn filter(line: &str, flows: &[(usize, Flow)]) -> Result<Outcome, Fault> {
     };
     let filters = match made {
         Ok(filters) => filters,
-        Err(error) => return Ok(Outcome::Failed(vec![error])),
+        Err(error) => return Ok(Outcome::of(vec![error])),
     };
     let wrong = flows
         .iter()
@@ -140,7 +140,7 @@ pub(super) fn arguments(line: &str) -> Result<Outcome, Fault> {
 fn readable(line: &str) -> Result<Flow, Outcome> {
     Flow::from_json(line).map_err(|error| match error.kind() {
         ReadFlowErrorKind::NotYet { field } => Outcome::NotApplicable((*field).to_owned()),
-        _ => Outcome::Failed(vec![error.to_string()]),
+        _ => Outcome::of(vec![error.to_string()]),
     })
 }
 

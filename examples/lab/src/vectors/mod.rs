@@ -11,17 +11,18 @@ mod primitives;
 mod tally;
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use porin::flow::Escaped;
+use serde::Serialize;
 
-use crate::args::Vectors;
+use crate::args::{Output, Vectors};
 use crate::failure::Failure;
 use crate::input::read;
 use crate::vectors::engine::Engines;
 use crate::vectors::kind::Kind;
-use crate::vectors::tally::{Outcome, Tally};
+use crate::vectors::tally::{Difference, Outcome, Tally};
 
 /// Runs every file and says whether nothing failed.
 pub(crate) fn run(asked: &Vectors, out: &mut impl Write) -> Result<bool, Failure> {
@@ -34,48 +35,72 @@ pub(crate) fn run(asked: &Vectors, out: &mut impl Write) -> Result<bool, Failure
     let mut engines = Engines::new(asked.engine)?;
     let (mut passed, mut failed) = (0, 0);
     for (path, kind) in asked.files.iter().zip(kinds) {
-        let tally = file(path, kind, asked.show, &mut engines, out)?;
-        writeln!(out, "{}: {tally}", path.display())?;
+        let tally = file(path, kind, asked, &mut engines, out)?;
         passed += tally.passed;
         failed += tally.failed;
+        if asked.output == Output::Table {
+            writeln!(out, "{}: {tally}", path.display())?;
+        }
     }
-    writeln!(out, "{passed} passed, {failed} failed")?;
+    if asked.output == Output::Table {
+        writeln!(out, "{passed} passed, {failed} failed")?;
+    }
     Ok(failed == 0)
 }
 
 fn file(
     path: &Path,
     kind: Kind,
-    show: usize,
+    asked: &Vectors,
     engines: &mut Engines,
     out: &mut impl Write,
 ) -> Result<Tally, Failure> {
     let text = read(path)?;
     let mut run = kind.runner(path)?;
     let mut tally = Tally::default();
-    let mut shown = 0;
     for (at, line) in text
         .lines()
         .enumerate()
         .filter(|(_, line)| !line.trim().is_empty())
     {
         let outcome = run(at, line, engines).unwrap_or_else(Fault::into_outcome);
+        let name = || name_of(line).unwrap_or_else(|| format!("line {}", at + 1));
+        if asked.output == Output::Json {
+            let case = Told {
+                name: name(),
+                outcome: &outcome,
+            };
+            serde_json::to_writer(&mut *out, &case).map_err(io::Error::from)?;
+            writeln!(out)?;
+        }
         let Some(differences) = tally.count(outcome) else {
             continue;
         };
-        shown += 1;
-        if shown <= show {
-            let name = name_of(line).unwrap_or_else(|| format!("line {}", at + 1));
-            writeln!(out, "FAILED {}", Escaped(&name))?;
-            for difference in differences.iter().take(10) {
-                writeln!(out, "    {}", Escaped(difference))?;
-            }
-            if differences.len() > 10 {
-                writeln!(out, "    and {} more", differences.len() - 10)?;
-            }
+        if asked.output == Output::Table && tally.failed <= asked.show {
+            describe(&name(), &differences, out)?;
         }
     }
     Ok(tally)
+}
+
+/// A case for programs.
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    name: String,
+    #[serde(flatten)]
+    outcome: &'a Outcome,
+}
+
+/// A failed case for people.
+fn describe(name: &str, differences: &[Difference], out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "FAILED {}", Escaped(name))?;
+    for difference in differences.iter().take(10) {
+        writeln!(out, "    {}", Escaped(&difference.text))?;
+    }
+    if differences.len() > 10 {
+        writeln!(out, "    and {} more", differences.len() - 10)?;
+    }
+    Ok(())
 }
 
 /// What the case calls itself.
@@ -95,7 +120,7 @@ impl Fault {
     }
 
     fn into_outcome(self) -> Outcome {
-        Outcome::Failed(vec![format!("cannot be run: {}", self.0)])
+        Outcome::Failed(vec![format!("cannot be run: {}", self.0).into()])
     }
 }
 

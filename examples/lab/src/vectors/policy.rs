@@ -6,7 +6,7 @@ use porin::policy::{Direction, ParseErrorKind, PolicySet, parse_documents};
 use super::Fault;
 use super::case::{Answer, Case};
 use super::engine::{Engines, Resolved};
-use super::tally::Outcome;
+use super::tally::{Difference, Outcome};
 
 pub(super) fn run(line: &str, engines: &mut Engines) -> Result<Outcome, Fault> {
     let case: Case = serde_json::from_str(line)?;
@@ -19,10 +19,12 @@ pub(super) fn run(line: &str, engines: &mut Engines) -> Result<Outcome, Fault> {
     let identities = identities(&case)?.snapshot();
     let subject = IdentityId::new(case.subject);
     match set.resolve(subject, &identities) {
-        Err(error) if !case.resolve_error => differences.push(format!("not resolved: {error}")),
+        Err(error) if !case.resolve_error => {
+            differences.push(format!("not resolved: {error}").into());
+        }
         Err(_) => {}
         Ok(_) if case.resolve_error => {
-            differences.push("resolved, the reference cannot".to_owned())
+            differences.push("resolved, the reference cannot".to_owned().into());
         }
         Ok(policy) => {
             compare_enforced(
@@ -77,7 +79,7 @@ fn not_yet(case: &Case) -> Result<Option<String>, Fault> {
 }
 
 /// Loads the documents; which of them are refused must be the same.
-fn load(case: &Case, differences: &mut Vec<String>) -> Result<PolicySet, Fault> {
+fn load(case: &Case, differences: &mut Vec<Difference>) -> Result<PolicySet, Fault> {
     let mut set = PolicySet::new(case.options().map_err(Fault::of)?);
     let named = |(index, text): (usize, &String)| (format!("policies[{index}]"), text.clone());
     let files: Vec<_> = case.policies.iter().enumerate().map(named).collect();
@@ -91,10 +93,12 @@ fn load(case: &Case, differences: &mut Vec<String>) -> Result<PolicySet, Fault> 
             .find(|refused| refused.error.location().file() == file);
         match (refused, case.refuses(index)) {
             (Some(refused), false) => {
-                differences.push(format!("the reference accepts: {}", refused.error));
+                let text = format!("the reference accepts: {}", refused.error);
+                differences.push(Difference::document(index, text));
             }
             (None, true) => {
-                differences.push(format!("{file} is accepted, the reference refuses it"))
+                let text = format!("{file} is accepted, the reference refuses it");
+                differences.push(Difference::document(index, text));
             }
             _ => {}
         }
@@ -112,7 +116,7 @@ fn identities(case: &Case) -> Result<Identities, Fault> {
     Ok(identities)
 }
 
-fn compare_prefixes(case: &Case, set: &PolicySet, differences: &mut Vec<String>) {
+fn compare_prefixes(case: &Case, set: &PolicySet, differences: &mut Vec<Difference>) {
     let Some(expected) = &case.cidr_prefixes else {
         return;
     };
@@ -121,7 +125,7 @@ fn compare_prefixes(case: &Case, set: &PolicySet, differences: &mut Vec<String>)
     if found != expected {
         let missing: Vec<_> = expected.difference(&found).collect();
         let extra: Vec<_> = found.difference(&expected).collect();
-        differences.push(format!("prefixes: {missing:?} missing, {extra:?} too many"));
+        differences.push(format!("prefixes: {missing:?} missing, {extra:?} too many").into());
     }
 }
 
@@ -129,16 +133,15 @@ fn compare_enforced(
     case: &Case,
     direction: Direction,
     enforced: bool,
-    differences: &mut Vec<String>,
+    differences: &mut Vec<Difference>,
 ) {
     let expected = match direction {
         Direction::Ingress => case.ingress_enforced,
         Direction::Egress => case.egress_enforced,
     };
     if enforced != expected {
-        differences.push(format!(
-            "{direction} enforced is {enforced}, {expected} expected"
-        ));
+        let text = format!("{direction} enforced is {enforced}, {expected} expected");
+        differences.push(text.into());
     }
 }
 
@@ -146,7 +149,7 @@ fn compare_flows(
     case: &Case,
     resolved: &Resolved<'_>,
     engines: &mut Engines,
-    differences: &mut Vec<String>,
+    differences: &mut Vec<Difference>,
 ) -> Result<(), Fault> {
     let queries = case
         .flows
@@ -155,10 +158,13 @@ fn compare_flows(
         .collect::<Result<Vec<_>, _>>();
     let queries = queries.map_err(Fault::of)?;
     for (engine, answers) in engines.decide(resolved, &queries)? {
-        for ((flow, query), answer) in case.flows.iter().zip(&queries).zip(answers) {
+        let asked = case.flows.iter().zip(&queries).enumerate();
+        for ((at, (flow, query)), answer) in asked.zip(answers) {
             let expected: Answer = flow.answer();
-            if answer != expected {
-                differences.push(format!("{engine}: {query}: {answer}, {expected} expected"));
+            let parts = answer.unlike(&expected);
+            if !parts.is_empty() {
+                let text = format!("{engine}: {query}: {answer}, {expected} expected");
+                differences.push(Difference::flow(at, parts, text));
             }
         }
     }
