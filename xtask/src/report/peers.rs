@@ -33,6 +33,6 @@ pub(super) fn build(workspace: &Workspace, section: Section) -> Result<Option<Pe
 impl Peer {
     /// Measures once and adds one value per figure.
     pub(super) fn run(&self, values: &mut Values) -> Result<(), Failure> {
-        measure::lines(&mut Command::new(&self.program), values)
+        measure::lines(Command::new(&self.program).arg("bench"), values)
     }
 }
