@@ -6,11 +6,11 @@ use porin_identity::Selector;
 
 use super::at::{At, Reader};
 use super::error::{ParseError, ParseErrorKind};
-use super::{selector, spec};
+use super::{cilium, kubernetes, meta};
 use crate::rule::{Document, Location, PolicyKind, PolicyName, Source};
 use crate::service::CidrGroup;
 use crate::staged::Staging;
-use crate::yaml::{Lines, Node, Value, documents};
+use crate::yaml::{Lines, Node, documents};
 
 /// What a file of policy documents holds.
 #[derive(Debug, Clone, Default)]
@@ -83,17 +83,12 @@ fn document(
     source: Source,
 ) -> Result<Document, ParseError> {
     let root = At::root(node);
-    reader
-        .fields(
-            &root,
-            &["apiVersion", "kind", "metadata", "spec", "specs", "status"],
-        )
-        .or_else(|error| kind(reader, &root).and(Err(error)))?;
-    let name = name(reader, &root)?;
-    if let Some(status) = root.get("status") {
-        reader.fields(&status, &["conditions", "derivativePolicies"])?;
-    }
-    let specs = spec::specs(reader, &root, name.kind)?;
+    let kind = kind(reader, &root)?;
+    let name = meta::name(reader, &root, kind)?;
+    let specs = match kind.is_kubernetes() {
+        false => cilium::specs(reader, &root, kind)?,
+        true => kubernetes::specs(reader, &root, kind)?,
+    };
     if let Some(error) = reader.not_yet.take() {
         return Err(error);
     }
@@ -109,100 +104,31 @@ fn document(
     })
 }
 
+/// Which language the document is written in.
 fn kind(reader: &Reader<'_>, root: &At<'_>) -> Result<PolicyKind, ParseError> {
     let api_version = reader.text_of(root, "apiVersion")?.unwrap_or_default();
     let kind = reader.text_of(root, "kind")?.unwrap_or_default();
-    match (api_version, kind) {
-        ("cilium.io/v2", "CiliumNetworkPolicy") => Ok(PolicyKind::CiliumNetworkPolicy),
+    Ok(match (api_version, kind) {
+        ("cilium.io/v2", "CiliumNetworkPolicy") => PolicyKind::CiliumNetworkPolicy,
         ("cilium.io/v2", "CiliumClusterwideNetworkPolicy") => {
-            Ok(PolicyKind::CiliumClusterwideNetworkPolicy)
+            PolicyKind::CiliumClusterwideNetworkPolicy
         }
-        ("networking.k8s.io/v1", "NetworkPolicy")
-        | ("cilium.io/v2" | "cilium.io/v2alpha1", "CiliumCIDRGroup")
-        | (
-            "policy.networking.k8s.io/v1alpha1",
-            "AdminNetworkPolicy" | "BaselineAdminNetworkPolicy",
-        )
-        | ("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy") => {
-            let at = root.get("kind").unwrap_or(*root);
-            Err(reader.error(
-                &at,
-                ParseErrorKind::NotYet {
-                    field: kind.to_owned(),
-                },
-            ))
+        ("networking.k8s.io/v1", "NetworkPolicy") => PolicyKind::NetworkPolicy,
+        ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy") => {
+            PolicyKind::AdminNetworkPolicy
+        }
+        ("policy.networking.k8s.io/v1alpha1", "BaselineAdminNetworkPolicy") => {
+            PolicyKind::BaselineAdminNetworkPolicy
+        }
+        ("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy") => {
+            PolicyKind::ClusterNetworkPolicy
         }
         _ => {
             let at = root.get("kind").unwrap_or(*root);
             let (api_version, kind) = (api_version.to_owned(), kind.to_owned());
-            Err(reader.error(&at, ParseErrorKind::Kind { api_version, kind }))
+            return Err(reader.error(&at, ParseErrorKind::Kind { api_version, kind }));
         }
-    }
-}
-
-/// The fields of Kubernetes' `ObjectMeta`.
-const METADATA: &[&str] = &[
-    "name",
-    "namespace",
-    "labels",
-    "annotations",
-    "generateName",
-    "selfLink",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "ownerReferences",
-    "finalizers",
-    "managedFields",
-];
-
-fn name(reader: &Reader<'_>, root: &At<'_>) -> Result<PolicyName, ParseError> {
-    let kind = kind(reader, root)?;
-    let Some(metadata) = root.get("metadata") else {
-        return Err(reader.invalid(
-            root,
-            "`metadata` is missing; a policy needs `metadata.name`",
-        ));
-    };
-    reader.fields(&metadata, METADATA)?;
-    for field in ["labels", "annotations"] {
-        if let Some(map) = metadata.get(field) {
-            texts(reader, &map)?;
-        }
-    }
-    let Some(name) = reader.text_of(&metadata, "name")? else {
-        return Err(reader.invalid(&metadata, "`name` is missing; give the policy a name"));
-    };
-    let namespace = match kind {
-        kind if kind.is_namespaced() => Some(
-            reader
-                .text_of(&metadata, "namespace")?
-                .unwrap_or("default")
-                .into(),
-        ),
-        _ => {
-            reader.text_of(&metadata, "namespace")?;
-            None
-        }
-    };
-    Ok(PolicyName {
-        kind,
-        namespace,
-        name: name.into(),
     })
-}
-
-/// A map of texts.
-fn texts(reader: &Reader<'_>, map: &At<'_>) -> Result<(), ParseError> {
-    match map.node.value {
-        Value::Map(_) => map
-            .entries()
-            .try_for_each(|(_, value)| reader.text(&value).map(drop)),
-        _ => Err(reader.mismatch(map, "a map")),
-    }
 }
 
 /// What can still be said about a document that was refused.
@@ -216,30 +142,17 @@ fn refused(
     let mut reader = Reader::new(Arc::clone(file), lines);
     let root = At::root(node);
     let location = reader.location(&root);
-    let name = name(&reader, &root).ok();
-    let subjects = subjects(&mut reader, &root).unwrap_or_default();
+    let kind = kind(&reader, &root).ok();
+    let name = kind.and_then(|kind| meta::name(&reader, &root, kind).ok());
+    let subjects = match kind {
+        Some(kind) if kind.is_kubernetes() => kubernetes::subjects(&mut reader, &root, kind),
+        _ => cilium::subjects(&mut reader, &root),
+    };
     Refused {
         index,
         name,
-        subjects,
+        subjects: subjects.unwrap_or_default(),
         location,
         error,
-    }
-}
-
-/// The subjects of all specs, or nothing if one of them cannot be read.
-fn subjects(reader: &mut Reader<'_>, root: &At<'_>) -> Result<Vec<Selector>, ParseError> {
-    let mut found = Vec::new();
-    if let Some(spec) = root.get("spec") {
-        found.push(subject(reader, &spec)?);
-    }
-    found.extend(reader.each(root, "specs", subject)?);
-    Ok(found)
-}
-
-fn subject(reader: &mut Reader<'_>, spec: &At<'_>) -> Result<Selector, ParseError> {
-    match spec.get("endpointSelector") {
-        Some(at) => selector::selector(reader, &at),
-        None => Err(reader.invalid(spec, "`endpointSelector` is missing")),
     }
 }

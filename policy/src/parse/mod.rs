@@ -6,20 +6,16 @@
 //! document is refused instead, because what is ignored is often a restriction.
 
 mod at;
-mod dns;
+mod block;
+mod cilium;
 mod document;
 mod error;
-mod http;
-mod kafka;
-mod l7;
-mod later;
-mod peer;
-mod port;
+mod kubernetes;
+mod meta;
 mod selector;
-mod spec;
 
 pub use document::{Parsed, Refused, parse_documents};
 pub use error::{ParseError, ParseErrorKind};
 
 pub(crate) use at::{At, Reader};
-pub(crate) use peer::parse_block;
+pub(crate) use block::parse_block;

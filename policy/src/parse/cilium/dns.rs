@@ -1,8 +1,8 @@
 //! `dns` rules, and the names and patterns that they share with `toFQDNs`.
 
-use super::at::{At, Reader};
-use super::error::ParseError;
 use crate::l7::DnsRule;
+use crate::parse::at::{At, Reader};
+use crate::parse::error::ParseError;
 
 pub(super) fn dns(reader: &mut Reader<'_>, at: &At<'_>) -> Result<DnsRule, ParseError> {
     reader.fields(at, &["matchName", "matchPattern"])?;

@@ -1,8 +1,8 @@
 //! `http` rules.
 
-use super::at::{At, Reader};
-use super::error::ParseError;
 use crate::l7::{HeaderMatch, HeaderRule, HttpRule, Mismatch, SecretRef};
+use crate::parse::at::{At, Reader};
+use crate::parse::error::ParseError;
 
 pub(super) fn http(reader: &mut Reader<'_>, at: &At<'_>) -> Result<HttpRule, ParseError> {
     reader.fields(at, &["method", "path", "host", "headers", "headerMatches"])?;

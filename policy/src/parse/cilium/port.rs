@@ -1,9 +1,9 @@
 //! `toPorts`.
 
-use super::at::{At, Reader};
-use super::error::ParseError;
 use super::{l7, later};
 use crate::direction::Direction;
+use crate::parse::at::{At, Reader};
+use crate::parse::error::ParseError;
 use crate::port_rule::{PortProtocol, PortRule, PortSpec};
 use crate::rule::{Action, Objector};
 

@@ -4,10 +4,12 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::at::{At, Reader};
-use super::error::ParseError;
-use super::{later, selector};
+use super::later;
 use crate::direction::Direction;
+use crate::parse::at::{At, Reader};
+use crate::parse::block::{block, exception, parse_block};
+use crate::parse::error::ParseError;
+use crate::parse::selector;
 use crate::peers::{CidrPeer, CidrSource, Entity, Peer, Peers};
 use crate::rule::Action;
 
@@ -228,29 +230,6 @@ fn cidr(reader: &mut Reader<'_>, at: &At<'_>) -> Result<CidrPeer, ParseError> {
     }
 }
 
-/// A block whose prefix length has to be written.
-fn block(reader: &Reader<'_>, at: &At<'_>) -> Result<IpNet, ParseError> {
-    let text = reader.text(at)?;
-    parse_block(text).ok_or_else(|| {
-        reader.invalid(
-            at,
-            format!("`{text}` is no block; write it with a prefix length, like 10.0.0.0/8"),
-        )
-    })
-}
-
-/// `ADDRESS/LENGTH`, without masks, zones and leading zeros.
-pub(crate) fn parse_block(text: &str) -> Option<IpNet> {
-    let (address, length) = text.split_once('/')?;
-    let plain = length.bytes().all(|byte| byte.is_ascii_digit())
-        && (length == "0" || !length.starts_with('0'));
-    IpNet::new(
-        address.parse().ok()?,
-        length.parse().ok().filter(|_| plain)?,
-    )
-    .ok()
-}
-
 /// An element of a CIDR set; `None` if it names a group.
 fn cidr_set(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Option<CidrPeer>, ParseError> {
     reader.fields(at, &["cidr", "cidrGroupRef", "cidrGroupSelector", "except"])?;
@@ -287,16 +266,6 @@ fn cidr_set(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Option<CidrPeer>, Pa
         source: CidrSource::Block(block),
         except,
     }))
-}
-
-fn exception(reader: &Reader<'_>, at: &At<'_>, whole: Option<IpNet>) -> Result<IpNet, ParseError> {
-    let except = block(reader, at)?;
-    if let Some(whole) = whole.filter(|whole| !whole.contains(&except)) {
-        let reason =
-            format!("exception {except} does not lie inside {whole}; remove it or widen the block");
-        return Err(reader.invalid(at, reason));
-    }
-    Ok(except.trunc())
 }
 
 fn entity(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Entity, ParseError> {

@@ -1,12 +1,21 @@
-//! `spec` and `specs`.
+//! The Cilium kinds: `spec` and `specs`.
+
+mod dns;
+mod http;
+mod kafka;
+mod l7;
+mod later;
+mod peer;
+mod port;
 
 use std::str::FromStr;
 
 use porin_identity::{Label, Selector};
 
-use super::at::{At, Reader};
-use super::error::ParseError;
-use super::{later, peer, port, selector};
+use super::selector;
+use crate::parse::at::{At, Reader};
+use crate::parse::error::ParseError;
+
 use crate::direction::Direction;
 use crate::rule::{
     Action, DefaultDeny, EmptyList, Guards, Objector, PolicyKind, Rule, Spec, Tier, list_field,
@@ -21,12 +30,18 @@ const LISTS: [(Direction, Action); 4] = [
     (Direction::Egress, Action::Deny),
 ];
 
+const ROOT: &[&str] = &["apiVersion", "kind", "metadata", "spec", "specs", "status"];
+
 /// Everything that `spec` and `specs` of a document say.
 pub(super) fn specs(
     reader: &mut Reader<'_>,
     root: &At<'_>,
     kind: PolicyKind,
 ) -> Result<Vec<Spec>, ParseError> {
+    reader.fields(root, ROOT)?;
+    if let Some(status) = root.get("status") {
+        reader.fields(&status, &["conditions", "derivativePolicies"])?;
+    }
     let mut found = Vec::new();
     if let Some(at) = root.get("spec") {
         found.push(spec(reader, &at, kind, None)?);
@@ -49,6 +64,26 @@ pub(super) fn specs(
         None => {}
     }
     Ok(found)
+}
+
+/// The subjects of all specs, or nothing if one of them cannot be read.
+pub(super) fn subjects(
+    reader: &mut Reader<'_>,
+    root: &At<'_>,
+) -> Result<Vec<Selector>, ParseError> {
+    let mut found = Vec::new();
+    if let Some(spec) = root.get("spec") {
+        found.push(subject_of(reader, &spec)?);
+    }
+    found.extend(reader.each(root, "specs", subject_of)?);
+    Ok(found)
+}
+
+fn subject_of(reader: &mut Reader<'_>, spec: &At<'_>) -> Result<Selector, ParseError> {
+    match spec.get("endpointSelector") {
+        Some(at) => selector::selector(reader, &at),
+        None => Err(reader.invalid(spec, "`endpointSelector` is missing")),
+    }
 }
 
 const FIELDS: &[&str] = &[

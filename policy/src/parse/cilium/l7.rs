@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::at::{At, Reader};
-use super::error::ParseError;
 use super::port::Port;
 use super::{dns, http, kafka};
 use crate::direction::Direction;
 use crate::l7::L7Rules;
+use crate::parse::at::{At, Reader};
+use crate::parse::error::ParseError;
 use crate::port_rule::PortProtocol;
 use crate::yaml::{Node, Value};
 

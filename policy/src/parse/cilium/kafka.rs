@@ -1,8 +1,8 @@
 //! `kafka` rules, as the policy API of Cilium 1.19 had them.
 
-use super::at::{At, Reader};
-use super::error::ParseError;
 use crate::l7::{KafkaRole, KafkaRule};
+use crate::parse::at::{At, Reader};
+use crate::parse::error::ParseError;
 
 pub(super) fn kafka(reader: &mut Reader<'_>, at: &At<'_>) -> Result<KafkaRule, ParseError> {
     reader.fields(at, &["role", "apiKey", "apiVersion", "clientID", "topic"])?;

@@ -1,9 +1,10 @@
 //! Parts of the language that are read and checked, but not enforced by this release.
 
-use super::at::{At, Reader};
-use super::error::ParseError;
-use super::{dns, http, l7, selector};
+use super::{dns, http, l7};
 use crate::direction::Direction;
+use crate::parse::at::{At, Reader};
+use crate::parse::error::ParseError;
+use crate::parse::selector;
 use crate::yaml::Value;
 
 /// The most types of one ICMP element.
