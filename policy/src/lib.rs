@@ -146,4 +146,4 @@ pub use service::{Backends, CidrGroup, Service};
 pub use set::{LoadReport, PolicySet, RefusedDocument, RefusedOutcome, Revision, SetHash};
 pub use staged::{StagedRule, Staging};
 pub use verdict::{Parser, Redirect, Verdict};
-pub use world::{Outside, Workload, WorkloadPort, World};
+pub use world::{NodeEntry, Outside, Workload, WorkloadPort, World};

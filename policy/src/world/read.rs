@@ -1,102 +1,19 @@
-//! World files: who exists, what listens where, and which ranges lie outside the cluster.
-//!
-//! Lint needs one to tell whom a selector was probably meant for; `check` and `matrix` need one
-//! to speak of workloads by name.
+//! Reading world files.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use porin_identity::{Labels, ParseLabelError};
 
+use super::entry::{NodeEntry, Outside, Workload, WorkloadPort, World};
 use crate::parse::{At, ParseError, Reader, parse_block};
 use crate::protocol::Protocol;
-use crate::rule::Location;
+use crate::service::{Backends, Service};
 use crate::yaml::{Lines, Value, documents};
 
-/// The workloads of a cluster and the ranges around it.
-///
-/// ```
-/// let world = porin_policy::World::parse("world.yaml", "
-/// workloads:
-/// - name: web
-///   namespace: shop
-///   labels: {app: web}
-///   ports: [{port: 443, protocol: TCP}]
-///   addresses: [10.1.0.7]
-/// outside:
-/// - {name: internet, cidr: 203.0.113.0/24}
-/// ")?;
-/// assert_eq!(world.workload("web").map(|web| &*web.namespace), Some("shop"));
-/// # Ok::<(), porin_policy::ParseError>(())
-/// ```
-#[derive(Debug, Clone, Default)]
-pub struct World {
-    /// What runs in the cluster, by unique names.
-    pub workloads: Vec<Workload>,
-    /// What lies around it, by unique names.
-    pub outside: Vec<Outside>,
-}
-
-/// One workload.
-#[derive(Debug, Clone)]
-pub struct Workload {
-    /// Its name in the file.
-    pub name: Arc<str>,
-    /// Its namespace (`default` if the file does not say).
-    pub namespace: Arc<str>,
-    /// Its service account.
-    pub service_account: Option<Arc<str>>,
-    /// The labels that its owner gave it.
-    pub labels: Vec<(Box<str>, Box<str>)>,
-    /// What it listens on.
-    pub ports: Vec<WorkloadPort>,
-    /// Its addresses.
-    pub addresses: Vec<IpAddr>,
-    /// Where it stands in the file.
-    pub location: Location,
-}
-
-impl Workload {
-    /// The labels that make its identity in `cluster`.
-    ///
-    /// # Errors
-    /// When the cluster's name is no label value. (The rest was checked when the file was read.)
-    pub fn identity(&self, cluster: &str) -> Result<Labels, ParseLabelError> {
-        let labels = self
-            .labels
-            .iter()
-            .map(|(key, value)| (key.as_ref(), value.as_ref()));
-        Labels::workload(
-            &self.namespace,
-            self.service_account.as_deref(),
-            cluster,
-            labels,
-        )
-    }
-}
-
-/// A port on which a workload listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct WorkloadPort {
-    /// The port.
-    pub port: u16,
-    /// The protocol; TCP if the file does not say.
-    pub protocol: Protocol,
-}
-
-/// A range outside of the cluster.
-#[derive(Debug, Clone)]
-pub struct Outside {
-    /// Its name in the file.
-    pub name: Arc<str>,
-    /// The block.
-    pub cidr: IpNet,
-    /// Addresses inside the block that somebody really has.
-    pub addresses: Vec<IpAddr>,
-    /// Where it stands in the file.
-    pub location: Location,
-}
+type Pairs = Vec<(Box<str>, Box<str>)>;
+type Namespaces = HashMap<Arc<str>, Arc<[(Box<str>, Box<str>)]>>;
 
 impl World {
     /// Reads a world file. `file` is only a name, for messages.
@@ -118,25 +35,19 @@ impl World {
             return Err(reader.invalid(&at, "a world file holds one document; merge them"));
         }
         let root = At::root(&node);
-        reader.fields(&root, &["workloads", "outside"])?;
+        let lists = ["workloads", "namespaces", "nodes", "services", "outside"];
+        reader.fields(&root, &lists)?;
+        let namespaces = namespaces(&mut reader, &root)?;
         let world = Self {
-            workloads: reader.each(&root, "workloads", workload)?,
+            workloads: reader.each(&root, "workloads", |reader, at| {
+                workload(reader, at, &namespaces)
+            })?,
+            nodes: reader.each(&root, "nodes", node_entry)?,
+            services: reader.each(&root, "services", service)?,
             outside: reader.each(&root, "outside", outside)?,
         };
         unique(&reader, &root)?;
         Ok(world)
-    }
-
-    /// The workload of that name.
-    pub fn workload(&self, name: &str) -> Option<&Workload> {
-        self.workloads
-            .iter()
-            .find(|workload| &*workload.name == name)
-    }
-
-    /// The range of that name.
-    pub fn range(&self, name: &str) -> Option<&Outside> {
-        self.outside.iter().find(|outside| &*outside.name == name)
     }
 }
 
@@ -147,32 +58,57 @@ fn name(reader: &Reader<'_>, at: &At<'_>) -> Result<Arc<str>, ParseError> {
     }
 }
 
-fn workload(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Workload, ParseError> {
+fn pairs(reader: &Reader<'_>, at: &At<'_>, field: &str) -> Result<Pairs, ParseError> {
+    let Some(map) = at.get(field) else {
+        return Ok(Vec::new());
+    };
+    if !matches!(map.node.value, Value::Map(_)) {
+        return Err(reader.mismatch(&map, "a map"));
+    }
+    map.entries()
+        .map(|(key, value)| Ok((key.into(), reader.text(&value)?.into())))
+        .collect()
+}
+
+/// The labels of the namespaces that the file describes.
+fn namespaces(reader: &mut Reader<'_>, root: &At<'_>) -> Result<Namespaces, ParseError> {
+    let mut found = Namespaces::new();
+    reader.each(root, "namespaces", |reader, at| {
+        reader.fields(at, &["name", "labels"])?;
+        let labels = pairs(reader, at, "labels")?.into();
+        match found.insert(name(reader, at)?, labels) {
+            None => Ok(()),
+            Some(_) => Err(reader.invalid(at, "this namespace stands twice; merge the two")),
+        }
+    })?;
+    Ok(found)
+}
+
+fn workload(
+    reader: &mut Reader<'_>,
+    at: &At<'_>,
+    namespaces: &Namespaces,
+) -> Result<Workload, ParseError> {
     reader.fields(
         at,
         &[
             "name",
             "namespace",
+            "cluster",
             "labels",
             "ports",
             "addresses",
             "serviceAccount",
         ],
     )?;
-    let mut labels = Vec::new();
-    if let Some(map) = at.get("labels") {
-        if !matches!(map.node.value, Value::Map(_)) {
-            return Err(reader.mismatch(&map, "a map"));
-        }
-        for (key, value) in map.entries() {
-            labels.push((key.into(), reader.text(&value)?.into()));
-        }
-    }
+    let namespace: Arc<str> = reader.text_of(at, "namespace")?.unwrap_or("default").into();
     let workload = Workload {
         name: name(reader, at)?,
-        namespace: reader.text_of(at, "namespace")?.unwrap_or("default").into(),
+        namespace_labels: namespaces.get(&namespace).cloned().unwrap_or_default(),
+        namespace,
+        cluster: reader.text_of(at, "cluster")?.map(Into::into),
         service_account: reader.text_of(at, "serviceAccount")?.map(Into::into),
-        labels,
+        labels: pairs(reader, at, "labels")?,
         ports: reader.each(at, "ports", port)?,
         addresses: reader.each(at, "addresses", address)?,
         location: reader.location(at),
@@ -184,7 +120,7 @@ fn workload(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Workload, ParseError
 }
 
 fn port(reader: &mut Reader<'_>, at: &At<'_>) -> Result<WorkloadPort, ParseError> {
-    reader.fields(at, &["port", "protocol"])?;
+    reader.fields(at, &["port", "protocol", "name"])?;
     let Some(value) = at.get("port") else {
         return Err(reader.invalid(at, "`port` is missing; write its number"));
     };
@@ -207,7 +143,11 @@ fn port(reader: &mut Reader<'_>, at: &At<'_>) -> Result<WorkloadPort, ParseError
             )
         })?,
     };
-    Ok(WorkloadPort { port, protocol })
+    Ok(WorkloadPort {
+        port,
+        protocol,
+        name: reader.text_of(at, "name")?.map(Into::into),
+    })
 }
 
 fn address(reader: &mut Reader<'_>, at: &At<'_>) -> Result<IpAddr, ParseError> {
@@ -220,8 +160,40 @@ fn address(reader: &mut Reader<'_>, at: &At<'_>) -> Result<IpAddr, ParseError> {
     })
 }
 
+fn node_entry(reader: &mut Reader<'_>, at: &At<'_>) -> Result<NodeEntry, ParseError> {
+    reader.fields(at, &["name", "labels", "addresses"])?;
+    Ok(NodeEntry {
+        name: name(reader, at)?,
+        labels: pairs(reader, at, "labels")?,
+        addresses: reader.each(at, "addresses", address)?,
+        location: reader.location(at),
+    })
+}
+
+fn service(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Service, ParseError> {
+    reader.fields(
+        at,
+        &["name", "namespace", "labels", "selector", "addresses"],
+    )?;
+    let map = |pairs: Pairs| pairs.into_iter().collect::<BTreeMap<_, _>>();
+    let backends = match (at.get("selector"), at.get("addresses")) {
+        (Some(_), None) => Backends::Pods(map(pairs(reader, at, "selector")?)),
+        (None, Some(_)) => Backends::Addresses(reader.each(at, "addresses", address)?),
+        _ => {
+            let reason = "a service has either a `selector` or `addresses`; write one of them";
+            return Err(reader.invalid(at, reason));
+        }
+    };
+    Ok(Service {
+        name: name(reader, at)?.as_ref().into(),
+        namespace: reader.text_of(at, "namespace")?.unwrap_or("default").into(),
+        labels: map(pairs(reader, at, "labels")?),
+        backends,
+    })
+}
+
 fn outside(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Outside, ParseError> {
-    reader.fields(at, &["name", "cidr", "addresses"])?;
+    reader.fields(at, &["name", "cidr", "addresses", "names"])?;
     let Some(value) = at.get("cidr") else {
         return Err(reader.invalid(at, "`cidr` is missing; write the block, like 10.0.0.0/24"));
     };
@@ -231,29 +203,30 @@ fn outside(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Outside, ParseError> 
             format!("`{text}` is no block; write it with a prefix length, like 10.0.0.0/24");
         return Err(reader.invalid(&value, reason));
     };
-    let addresses = reader.each(at, "addresses", |reader, at| {
-        let address = address(reader, at)?;
-        match cidr.contains(&address) {
-            true => Ok(address),
-            false => Err(reader.invalid(
-                at,
-                format!("{address} does not lie in {cidr}; move it or widen the block"),
-            )),
-        }
-    })?;
     Ok(Outside {
         name: name(reader, at)?,
         cidr: cidr.trunc(),
-        addresses,
+        addresses: reader.each(at, "addresses", |reader, at| inside(reader, at, cidr))?,
+        names: reader.each(at, "names", |reader, at| Ok(reader.text(at)?.into()))?,
         location: reader.location(at),
     })
 }
 
+fn inside(reader: &mut Reader<'_>, at: &At<'_>, cidr: IpNet) -> Result<IpAddr, ParseError> {
+    let address = address(reader, at)?;
+    match cidr.contains(&address) {
+        true => Ok(address),
+        false => Err(reader.invalid(
+            at,
+            format!("{address} does not lie in {cidr}; move it or widen the block"),
+        )),
+    }
+}
+
 /// Names and addresses stand for one thing each.
 fn unique(reader: &Reader<'_>, root: &At<'_>) -> Result<(), ParseError> {
-    let mut names = std::collections::HashSet::new();
-    let mut addresses = std::collections::HashSet::new();
-    for list in ["workloads", "outside"] {
+    let (mut names, mut addresses) = (HashSet::new(), HashSet::new());
+    for list in ["workloads", "nodes", "outside"] {
         let Some(list) = root.get(list) else { continue };
         for at in reader.items(&list)? {
             if let Some(name) = at.get("name")
