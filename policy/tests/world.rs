@@ -73,7 +73,7 @@ fn what_a_world_cannot_mean_is_refused_with_its_place() {
             "w.yaml:2:28",
         ),
         (
-            "namespaces:\n- {name: a}\n- {name: a, labels: {x: y}}\n",
+            "namespaces:\n- {name: a}\n- {name: a, labels: {x: z}}\n",
             "w.yaml:3:3",
         ),
         ("services:\n- {name: s}\n", "w.yaml:2:3"),
