@@ -83,7 +83,7 @@ fn what_a_world_cannot_mean_is_refused_with_its_place() {
         ),
         (
             "outside:\n- {name: o, cidr: 10.0.0.0/8, addresses: [11.0.0.1]}\n",
-            "w.yaml:2:44",
+            "w.yaml:2:43",
         ),
     ] {
         let said = refused(text);
