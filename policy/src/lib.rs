@@ -112,7 +112,10 @@ pub use endpoint::EndpointPolicy;
 pub use error::{LoadError, ParseNameError, ResolveError};
 pub use explain::{Candidate, Explanation, NearMiss, Obstacle};
 pub use l7::{
-    DnsRule, HeaderMatch, HeaderRule, HttpRule, KafkaRole, KafkaRule, L7Rules, Mismatch, SecretRef,
+    Correction, DnsMatcher, DnsQuery, DnsRule, HeaderCorrection, HeaderMatch, HeaderRule,
+    HeaderTest, HeaderValue, HttpConditions, HttpMatcher, HttpRequest, HttpRule, Judgement,
+    KafkaMatcher, KafkaRequest, KafkaRole, KafkaRule, L7Error, L7Matcher, L7Rules, Mismatch,
+    NamePattern, NoSecrets, Request, SecretRef, Secrets, ServerNames, TlsHello,
 };
 pub use l7_policy::L7Policy;
 pub use lint::{Code, Edit, Finding, Level, Related, Suggestion, lint};

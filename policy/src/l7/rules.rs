@@ -57,6 +57,15 @@ pub struct HttpRule {
 }
 
 /// One element of `headers`: `Name` for presence, `Name: value` or `Name value` for equality.
+///
+/// ```
+/// use porin_policy::HeaderRule;
+/// let rule = HeaderRule::from_text("X-Key: true");
+/// assert_eq!((&*rule.name, rule.value.as_deref()), ("X-Key", Some("true")));
+/// // Without a blank there is no value: this asks for a header of a name that none can have.
+/// let rule = HeaderRule::from_text("X-Key:true");
+/// assert_eq!((&*rule.name, rule.value), ("X-Key:true", None));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderRule {
     /// The header's name.
@@ -66,16 +75,18 @@ pub struct HeaderRule {
 }
 
 impl HeaderRule {
-    /// Takes the text of the policy API apart: the name ends at the first blank, and a colon at
-    /// its end is not part of it.
+    /// Takes the text of the policy API apart. Before the first blank stands the name, without the
+    /// colons at its end; behind it the value, to the last byte. A text without a blank is a name.
     pub fn from_text(text: &str) -> Self {
-        let (name, value) = match text.split_once(' ') {
-            Some((name, value)) => (name, Some(value)),
-            None => (text, None),
-        };
-        Self {
-            name: name.strip_suffix(':').unwrap_or(name).into(),
-            value: value.map(Into::into),
+        match text.split_once(' ') {
+            Some((name, value)) => Self {
+                name: name.trim_end_matches(':').into(),
+                value: Some(value.into()),
+            },
+            None => Self {
+                name: text.into(),
+                value: None,
+            },
         }
     }
 }
@@ -130,6 +141,17 @@ pub struct KafkaRule {
     pub client_id: Option<Box<str>>,
     /// The exact topic.
     pub topic: Option<Box<str>>,
+}
+
+impl KafkaRule {
+    /// The request kinds that the rule names, by role or by number; `None` for all of them.
+    pub fn api_keys(&self) -> Option<&[i16]> {
+        match (self.role, &self.api_key) {
+            (Some(role), _) => Some(role.api_keys()),
+            (None, Some(key)) => Some(std::slice::from_ref(key)),
+            (None, None) => None,
+        }
+    }
 }
 
 /// What a Kafka client does.

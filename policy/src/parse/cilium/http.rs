@@ -1,15 +1,16 @@
 //! `http` rules.
 
-use crate::l7::{HeaderMatch, HeaderRule, HttpRule, Mismatch, SecretRef};
+use crate::l7::{Expression, HeaderMatch, HeaderRule, HttpRule, Mismatch, SecretRef};
 use crate::parse::at::{At, Reader};
 use crate::parse::error::ParseError;
+use crate::rule::Objector;
 
 pub(super) fn http(reader: &mut Reader<'_>, at: &At<'_>) -> Result<HttpRule, ParseError> {
     reader.fields(at, &["method", "path", "host", "headers", "headerMatches"])?;
     Ok(HttpRule {
         method: expression(reader, at, "method")?,
         path: expression(reader, at, "path")?,
-        host: reader.boxed_of(at, "host")?,
+        host: host(reader, at)?,
         headers: reader.each(at, "headers", |reader, at| {
             reader.text(at).map(HeaderRule::from_text)
         })?,
@@ -22,38 +23,35 @@ fn expression(
     at: &At<'_>,
     field: &str,
 ) -> Result<Option<Box<str>>, ParseError> {
-    let Some(value) = at.get(field) else {
-        return Ok(None);
-    };
-    let text = reader.text(&value)?;
-    if !is_simple(text)
-        && let Err(error) = regex::Regex::new(text)
-    {
-        let first = error
-            .to_string()
-            .lines()
-            .last()
-            .unwrap_or_default()
-            .trim()
-            .to_owned();
-        return Err(reader.invalid(
-            &value,
-            format!("`{text}` is no regular expression ({first}); mend it"),
-        ));
+    match at.get(field) {
+        None => Ok(None),
+        Some(value) => {
+            let text = reader.text(&value)?;
+            match fault(text) {
+                None => Ok((!text.is_empty()).then(|| text.into())),
+                Some(reason) => Err(reader.invalid(&value, reason)),
+            }
+        }
     }
-    Ok((!text.is_empty()).then(|| text.into()))
 }
 
-/// Plain words and paths with `.` and `.*`, as most rules have: no need to compile them.
-fn is_simple(text: &str) -> bool {
-    let mut last = 0;
-    text.bytes().all(|byte| {
-        let fits = byte.is_ascii_alphanumeric()
-            || matches!(byte, b'/' | b'-' | b'_' | b'.')
-            || byte == b'*' && last == b'.';
-        last = byte;
-        fits
-    })
+/// The host is an expression as well, but the reference looks at it only when it is used.
+fn host(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Option<Box<str>>, ParseError> {
+    let host = reader.boxed_of(at, "host")?;
+    if let Some(reason) = host.as_deref().and_then(fault) {
+        let value = at.get("host").unwrap_or(*at);
+        reader.object(Objector::Strict, &value, reason);
+    }
+    Ok(host)
+}
+
+fn fault(text: &str) -> Option<String> {
+    let reason = Expression::check(text).err()?;
+    let shown: String = text.chars().take(60).collect();
+    let dots = if shown.len() < text.len() { "…" } else { "" };
+    Some(format!(
+        "`{shown}{dots}` is no regular expression ({reason}); mend it"
+    ))
 }
 
 fn header_match(reader: &mut Reader<'_>, at: &At<'_>) -> Result<HeaderMatch, ParseError> {
