@@ -1,5 +1,6 @@
 //! What can go wrong, by the operation that fails.
 
+use std::fmt;
 use std::sync::Arc;
 
 use porin_identity::IdentityId;
@@ -57,20 +58,69 @@ pub enum ResolveError {
         /// The identity.
         identity: IdentityId,
     },
-    /// Two rules ask for two parsers on one port of the same peers.
+    /// Rules that select the subject ask for what cannot be had together.
     #[error(
-        "{direction} policy of identity {subject} cannot be computed: {} ask for different parsers \
-         on one port of the same peers; leave one of them",
+        "{direction} policy of identity {subject} cannot be computed: {} {what}",
         named(rules)
     )]
-    ConflictingParsers {
+    Conflict {
         /// Whose policy.
         subject: IdentityId,
         /// In which direction.
         direction: Direction,
         /// The rules.
         rules: Vec<Arc<RuleRef>>,
+        /// What cannot be had together.
+        what: Conflict,
     },
+}
+
+/// What rules cannot have together: on one port of the same peers, at one priority, unless it says
+/// otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Conflict {
+    /// Different parsers. TLS rules go together with every parser of what the TLS holds.
+    Parsers,
+    /// Different modes of authentication.
+    Authentication,
+    /// Different listeners of one priority.
+    Listeners,
+    /// Different TLS settings.
+    Tls,
+    /// Server names beside content rules, and no termination of TLS, so that nobody can read the
+    /// content.
+    ServerNames,
+    /// A `CiliumEnvoyConfig` lives in the namespace of the subject, and the subject has none. One
+    /// rule is enough for that.
+    ListenerNamespace,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Parsers => {
+                "ask for different parsers on one port of the same peers; leave one of them"
+            }
+            Self::Authentication => {
+                "ask for different authentication on one port of the same peers; agree on one mode"
+            }
+            Self::Listeners => {
+                "name different listeners of one priority for one port of the same peers; give one \
+                 of them another `priority`"
+            }
+            Self::Tls => {
+                "bring different TLS secrets to one port of the same peers; agree on one"
+            }
+            Self::ServerNames => {
+                "ask for `serverNames` and for content on one port of the same peers; terminate TLS \
+                 there, or leave one of them"
+            }
+            Self::ListenerNamespace => {
+                "names a listener of a CiliumEnvoyConfig, and the subject has no namespace to find it \
+                 in; use a CiliumClusterwideEnvoyConfig"
+            }
+        })
+    }
 }
 
 fn named(rules: &[Arc<RuleRef>]) -> String {

@@ -16,8 +16,8 @@ use crate::rule::{Action, PolicyName};
 use crate::selector_cache::{SelectorCache, SelectorId};
 use crate::table::{any_chain, own_chain};
 use crate::{
-    AllowLocalhost, Direction, Enforcement, MapEntry, Options, Query, ResolveError, RuleCookie,
-    Semantics,
+    AllowLocalhost, Conflict, Direction, Enforcement, MapEntry, Options, Query, ResolveError,
+    RuleCookie, Semantics,
 };
 
 /// Everything about one direction that decides.
@@ -360,9 +360,10 @@ fn conflicting(
     let mut rules: Vec<_> = named.map(|(_, rule)| Arc::clone(rule)).collect();
     rules.sort();
     rules.dedup();
-    ResolveError::ConflictingParsers {
+    ResolveError::Conflict {
         subject,
         direction,
         rules,
+        what: Conflict::Parsers,
     }
 }

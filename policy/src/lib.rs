@@ -109,7 +109,7 @@ pub use decision::{Decision, Reason};
 pub use diff::Difference;
 pub use direction::Direction;
 pub use endpoint::EndpointPolicy;
-pub use error::{LoadError, ParseNameError, ResolveError};
+pub use error::{Conflict, LoadError, ParseNameError, ResolveError};
 pub use explain::{Candidate, Explanation, NearMiss, Obstacle};
 pub use l7::{
     Correction, DnsMatcher, DnsQuery, DnsRule, HeaderCorrection, HeaderMatch, HeaderRule,

@@ -12,8 +12,8 @@ use crate::peers::{CidrPeer, Entity, Peer, Peers};
 use crate::port_rule::{Port, PortProtocol, PortSpec};
 use crate::rule::{Action, Document, PolicyName, Rule, Spec};
 use crate::{
-    AllowLocalhost, Direction, Enforcement, Options, Parser, PolicySet, Protocol, Query, Redirect,
-    ResolveError, Semantics, Verdict,
+    AllowLocalhost, AuthMode, Direction, Enforcement, L7Policy, NamedPorts, Options, Parser,
+    PolicySet, PortNames, Protocol, Query, Redirect, ResolveError, Semantics, Verdict,
 };
 
 /// The slow and obvious evaluator of one subject.
@@ -23,15 +23,21 @@ pub struct Reference<'a> {
     identities: &'a Snapshot,
     subject: IdentityId,
     labels: &'a Labels,
+    named: Option<&'a NamedPorts>,
+    own: Option<&'a PortNames>,
 }
 
 /// What the reference evaluator says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// What happens.
     pub verdict: Verdict,
     /// Where a redirected connection goes.
     pub redirect: Option<Redirect>,
+    /// What the connection has to prove; [`AuthMode::Disabled`] if nothing is asked.
+    pub auth: AuthMode,
+    /// What the proxy is told about a redirected connection.
+    pub l7: Option<L7Policy>,
 }
 
 /// One way in which a rule covers a flow.
@@ -66,9 +72,36 @@ impl<'a> Reference<'a> {
                 identities,
                 subject,
                 labels,
+                named: None,
+                own: None,
             }),
             None => Err(ResolveError::UnknownIdentity { identity: subject }),
         }
+    }
+
+    /// The same with the named ports of all identities: egress rules mean those of the peer, ingress
+    /// rules those of the subject.
+    #[must_use]
+    pub fn named_ports(self, named: &'a NamedPorts) -> Self {
+        Self {
+            named: Some(named),
+            ..self
+        }
+    }
+
+    /// The same with the ports of the subject itself, where not all workloads of its identity agree.
+    #[must_use]
+    pub fn own_ports(self, own: &'a PortNames) -> Self {
+        Self {
+            own: Some(own),
+            ..self
+        }
+    }
+
+    /// Why the policy cannot be computed at all; answers mean nothing then.
+    #[must_use]
+    pub fn conflict(&self) -> Option<ResolveError> {
+        None
     }
 
     /// Answers a question.
@@ -77,6 +110,8 @@ impl<'a> Reference<'a> {
         let answer = |verdict| Answer {
             verdict,
             redirect: None,
+            auth: AuthMode::Disabled,
+            l7: None,
         };
         if !self.enforced(query.direction) {
             return answer(Verdict::Allow);
@@ -104,8 +139,8 @@ impl<'a> Reference<'a> {
                     unrestricted,
                 });
                 return Answer {
-                    verdict: Verdict::Redirect,
                     redirect,
+                    ..answer(Verdict::Redirect)
                 };
             }
         }

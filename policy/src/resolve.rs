@@ -74,8 +74,8 @@ impl Resolver {
     ///
     /// # Errors
     /// [`ResolveError::UnknownIdentity`] if the identity is not registered;
-    /// [`ResolveError::ConflictingParsers`] if two rules ask for two parsers on one port of the
-    /// same peers. Whoever asks keeps the policy that was in force.
+    /// [`ResolveError::Conflict`] if rules ask for what cannot be had together. Whoever asks keeps
+    /// the policy that was in force.
     pub fn resolve(&mut self, subject: IdentityId) -> Result<EndpointPolicy, ResolveError> {
         let Some(labels) = self.cache.labels(subject).cloned() else {
             return Err(ResolveError::UnknownIdentity { identity: subject });

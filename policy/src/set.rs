@@ -253,6 +253,11 @@ impl PolicySet {
         self.groups.values()
     }
 
+    /// The services that `toServices` can mean.
+    pub(crate) fn services(&self) -> &[Service] {
+        &self.services
+    }
+
     /// What to do with a refused document, under every mode but that of an error.
     fn settle(
         &mut self,

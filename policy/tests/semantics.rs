@@ -8,8 +8,8 @@
 
 use porin_identity::{Families, Identities, IdentityId, Labels, Snapshot};
 use porin_policy::{
-    Decision, Direction, LoadError, Options, Parser, PolicySet, Protocol, Query, Reason, Redirect,
-    RefusedDocuments, RefusedOutcome, ResolveError, Semantics, Verdict,
+    Conflict, Decision, Direction, LoadError, Options, Parser, PolicySet, Protocol, Query, Reason,
+    Redirect, RefusedDocuments, RefusedOutcome, ResolveError, Semantics, Verdict,
 };
 
 const SERVER: IdentityId = IdentityId::new(300);
@@ -233,7 +233,13 @@ fn two_parsers_for_one_selector_and_port_are_an_error() {
     ];
     let set = set(Options::new(), &policies);
     let error = set.resolve(SERVER, &world()).unwrap_err();
-    let ResolveError::ConflictingParsers { subject, rules, .. } = &error else {
+    let ResolveError::Conflict {
+        subject,
+        rules,
+        what: Conflict::Parsers,
+        ..
+    } = &error
+    else {
         panic!("{error}")
     };
     assert_eq!((*subject, rules.len()), (SERVER, 2));
