@@ -71,6 +71,7 @@ mod direction;
 mod endpoint;
 mod error;
 mod explain;
+mod group;
 mod identity_index;
 mod l7;
 mod l7_policy;
@@ -89,6 +90,7 @@ mod port;
 mod port_rule;
 mod ports;
 mod precedence;
+mod print;
 mod protocol;
 mod query;
 mod reference;
@@ -111,6 +113,7 @@ pub use direction::Direction;
 pub use endpoint::EndpointPolicy;
 pub use error::{Conflict, LoadError, ParseNameError, ResolveError};
 pub use explain::{Candidate, Explanation, NearMiss, Obstacle};
+pub use group::{AwsGroup, GroupPeer};
 pub use l7::{
     Correction, DnsMatcher, DnsQuery, DnsRule, HeaderCorrection, HeaderMatch, HeaderRule,
     HeaderTest, HeaderValue, HttpConditions, HttpMatcher, HttpRequest, HttpRule, Judgement,
@@ -128,8 +131,7 @@ pub use options::{
 };
 pub use parse::{ParseError, ParseErrorKind, Parsed, Refused, parse_documents};
 pub use peers::{
-    CidrPeer, CidrSource, Entity, FqdnPeer, GroupPeer, Peer, Peers, PodPeer, ServicePeer,
-    ServiceSource,
+    CidrPeer, CidrSource, Entity, FqdnPeer, Peer, Peers, PodPeer, ServicePeer, ServiceSource,
 };
 pub use port::PortPrefix;
 pub use port_rule::{

@@ -101,6 +101,7 @@ pub struct Options {
     pub(crate) non_default_deny: bool,
     pub(crate) refused: Option<RefusedDocuments>,
     pub(crate) node_labels: bool,
+    pub(crate) portless_protocols: bool,
     pub(crate) cidr_match: CidrMatch,
     pub(crate) network_policies: NetworkPolicyReading,
     pub(crate) ip_blocks: IpBlocks,
@@ -120,6 +121,7 @@ impl Default for Options {
             non_default_deny: true,
             refused: None,
             node_labels: true,
+            portless_protocols: false,
             cidr_match: CidrMatch::default(),
             network_policies: NetworkPolicyReading::default(),
             ip_blocks: IpBlocks::default(),
@@ -221,6 +223,17 @@ impl Options {
         }
     }
 
+    /// Whether rules may name protocols without ports: VRRP, IGMP, GRE, IPIP, IPV6, ESP, AH
+    /// (`enable-extended-ip-protocols`; they may not by default). Where they may not, Strict
+    /// semantics refuses a document that does; Cilium takes it if the port is `"0"`.
+    #[must_use]
+    pub fn portless_protocols(self, allowed: bool) -> Self {
+        Self {
+            portless_protocols: allowed,
+            ..self
+        }
+    }
+
     /// Chooses what CIDR rules of the Cilium kinds cover besides the world (nothing by default).
     #[must_use]
     pub fn cidr_match(self, cidr_match: CidrMatch) -> Self {
@@ -257,6 +270,11 @@ impl Options {
             Objector::Cilium => self.semantics == Semantics::Cilium,
             Objector::Strict => self.semantics == Semantics::Strict,
             Objector::WithoutNodeLabels => !self.node_labels,
+            Objector::WithoutPortless => !self.portless_protocols,
+            Objector::StrictWithoutPortless => {
+                !self.portless_protocols && self.semantics == Semantics::Strict
+            }
+            Objector::Engine => true,
         }
     }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use porin_identity::Selector;
 
+use crate::group::GroupPeer;
+
 /// The other side of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Peers {
@@ -32,8 +34,8 @@ pub enum Peer {
     Cidr(CidrPeer),
     /// An element of `fromEntities` or `toEntities`.
     Entity(Entity),
-    /// An element of `fromNodes` or `toNodes`; `nodes` of a cluster-scoped kind. Keys without a
-    /// source have been given `node`.
+    /// An element of `fromNodes` or `toNodes`, as written, not yet scoped; `nodes` of a cluster-scoped
+    /// kind, its keys with source `node`.
     Nodes(Selector),
     /// An element of `toFQDNs` or `domainNames`.
     Fqdn(FqdnPeer),
@@ -83,8 +85,8 @@ pub enum CidrSource {
     Block(IpNet),
     /// In the CiliumCIDRGroup of that name (`cidrGroupRef`).
     Group(Arc<str>),
-    /// In every CiliumCIDRGroup whose labels match (`cidrGroupSelector`); its keys as written, with
-    /// source `cidrgroup`.
+    /// In every CiliumCIDRGroup whose labels match (`cidrGroupSelector`); keys without a source have
+    /// been given `cidrgroup`.
     Groups(Selector),
 }
 
@@ -122,13 +124,6 @@ pub enum ServiceSource {
     Name(Box<str>),
     /// `k8sServiceSelector.selector`, over the labels of the service itself, with source `k8s`.
     Selector(Selector),
-}
-
-/// A group that a cloud provider resolves. The operator that does so puts a label on the blocks.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct GroupPeer {
-    /// The label's key, of source `cidrgroup`: `extgrp.cilium.io/HASH`.
-    pub label: Box<str>,
 }
 
 /// Peers that have a name of their own in the policy API.

@@ -192,6 +192,12 @@ pub(crate) enum Objector {
     Strict,
     /// Whoever knows no labels of nodes.
     WithoutNodeLabels,
+    /// Whoever has no protocols without ports.
+    WithoutPortless,
+    /// Whoever has none, under Strict semantics.
+    StrictWithoutPortless,
+    /// Everybody, until the engine enforces what the document says.
+    Engine,
 }
 
 impl Document {
@@ -201,7 +207,8 @@ impl Document {
     /// made. A few things are taken by some and refused by others: under
     /// [`Semantics::Cilium`](crate::Semantics::Cilium) a spec without any rule; under
     /// [`Semantics::Strict`](crate::Semantics::Strict) an `endPort` that is no port; without
-    /// [`Options::node_labels`] a peer that is a node.
+    /// [`Options::node_labels`] a peer that is a node; without [`Options::portless_protocols`] a
+    /// protocol that has no ports.
     ///
     /// # Errors
     /// The first reason against the document, with its place.

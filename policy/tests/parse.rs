@@ -8,8 +8,8 @@
 )]
 
 use porin_policy::{
-    Action, Direction, Document, Entity, HttpRule, L7Rules, Options, ParseErrorKind, Parsed, Peer,
-    Peers, PortProtocol, Semantics, World, parse_documents,
+    Action, Direction, Document, Entity, HttpRule, L7Rules, Options, Parsed, Peer, Peers,
+    PortProtocol, Semantics, World, parse_documents,
 };
 
 const HEAD: &str =
@@ -89,50 +89,7 @@ fn every_refusal_names_place_field_reason_and_remedy() {
 }
 
 #[test]
-fn what_cannot_be_enforced_yet_is_told_apart_from_what_is_wrong() {
-    for (spec, field) in [
-        (
-            "spec: {endpointSelector: {}, egress: [{toFQDNs: [{matchName: a.b}]}]}",
-            "toFQDNs",
-        ),
-        (
-            "spec: {endpointSelector: {}, ingress: [{icmps: [{fields: [{type: 8}]}]}]}",
-            "icmps",
-        ),
-        (
-            "spec: {endpointSelector: {}, ingress: [{toPorts: [{ports: [{port: web}]}]}]}",
-            "port name",
-        ),
-        (
-            "spec: {endpointSelector: {}, ingress: [{fromCIDRSet: [{cidrGroupRef: g}]}]}",
-            "cidrGroupRef",
-        ),
-        (
-            "spec: {endpointSelector: {}, ingress: [{fromEndpoints: [{}], authentication: {mode: required}}]}",
-            "authentication",
-        ),
-    ] {
-        let parsed = parse(spec);
-        let error = &parsed.refused[0].error;
-        assert_eq!(
-            *error.kind(),
-            ParseErrorKind::NotYet {
-                field: field.to_owned()
-            },
-            "{spec}"
-        );
-        assert!(error.is_not_yet());
-    }
-    // What is wrong for good is found behind what is not built yet.
-    let both =
-        "spec: {endpointSelector: {}, egress: [{toFQDNs: [{matchName: a.b}]}, {toCIDR: [x]}]}";
-    assert!(!parse(both).refused[0].error.is_not_yet());
-    let policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}\nspec: {podSelector: {}}\n";
-    assert!(
-        parse_documents("k.yaml", policy).refused[0]
-            .error
-            .is_not_yet()
-    );
+fn what_is_no_policy_is_told_so() {
     let pod = parse_documents("k.yaml", "apiVersion: v1\nkind: Pod\n");
     assert_eq!(
         pod.refused[0].error.to_string(),

@@ -104,11 +104,13 @@ fn not_applicable(case: &Value) -> Option<String> {
     let policies = case["policies"].as_array().unwrap();
     policies.iter().find_map(|policy| {
         let parsed = parse_documents("case.yaml", policy.as_str().unwrap());
-        let late = parsed
-            .refused
-            .iter()
-            .find(|refused| refused.error.is_not_yet());
-        late.map(|refused| refused.error.kind().to_string())
+        let refused = parsed.refused.iter().map(|refused| &refused.error);
+        let options = options(&case["config"]);
+        let objections = parsed.documents.iter();
+        let objections = objections.filter_map(|document| document.accept(&options).err());
+        let mut errors = refused.chain(objections);
+        let late = errors.find(|error| error.is_not_yet());
+        late.map(|error| error.kind().to_string())
     })
 }
 

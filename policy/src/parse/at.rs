@@ -1,6 +1,7 @@
 //! The typed view of a tree: every step knows its way from the top, and an error only looks back.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::error::{ParseError, ParseErrorKind, suggest};
@@ -86,10 +87,7 @@ impl<'a> At<'a> {
 pub(crate) struct Reader<'t> {
     pub(crate) file: Arc<str>,
     pub(crate) lines: &'t Lines<'t>,
-    /// The first use of a construct that cannot be enforced yet. Reading goes on behind it, so
-    /// that what is wrong for good is found first.
-    pub(crate) not_yet: Option<ParseError>,
-    /// What only one semantics refuses.
+    /// What not everybody takes.
     pub(crate) objections: Vec<Objection>,
 }
 
@@ -98,7 +96,6 @@ impl<'t> Reader<'t> {
         Self {
             file,
             lines,
-            not_yet: None,
             objections: Vec::new(),
         }
     }
@@ -127,18 +124,6 @@ impl<'t> Reader<'t> {
                 reason: reason.into(),
             },
         )
-    }
-
-    /// Notes the use of something that cannot be enforced yet.
-    pub(crate) fn not_yet(&mut self, at: &At<'_>, field: impl Into<String>) {
-        if self.not_yet.is_none() {
-            self.not_yet = Some(self.error(
-                at,
-                ParseErrorKind::NotYet {
-                    field: field.into(),
-                },
-            ));
-        }
     }
 
     /// Notes what `of` alone refuses.
@@ -214,6 +199,11 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Whether this is the empty text.
+    pub(crate) fn is_empty_text(&self, at: &At<'_>) -> bool {
+        matches!(&at.node.value, Value::Text(text) if text.is_empty())
+    }
+
     /// The text under `field`; `None` if it is absent, null or empty, which all mean the same.
     pub(crate) fn text_of<'a>(
         &self,
@@ -235,6 +225,22 @@ impl<'t> Reader<'t> {
         field: &'a str,
     ) -> Result<Option<Box<str>>, ParseError> {
         Ok(self.text_of(at, field)?.map(Into::into))
+    }
+
+    /// A map of texts under `field`; empty if it is absent or null.
+    pub(crate) fn texts_of<'a>(
+        &self,
+        at: &'a At<'a>,
+        field: &'a str,
+    ) -> Result<BTreeMap<Box<str>, Box<str>>, ParseError> {
+        let Some(map) = at.get(field) else {
+            return Ok(BTreeMap::new());
+        };
+        let Value::Map(_) = map.node.value else {
+            return Err(self.mismatch(&map, "a map"));
+        };
+        let pair = |(key, value): (&str, At<'_>)| Ok((key.into(), self.text(&value)?.into()));
+        map.entries().map(pair).collect()
     }
 
     pub(crate) fn boolean(&self, at: &At<'_>) -> Result<bool, ParseError> {

@@ -7,7 +7,11 @@ use porin_identity::Selector;
 use super::at::{At, Reader};
 use super::error::{ParseError, ParseErrorKind};
 use super::{cilium, kubernetes, meta};
-use crate::rule::{Document, Location, PolicyKind, PolicyName, Source};
+use crate::peers::{Peer, Peers};
+use crate::port_rule::{Port, PortProtocol, PortRule, PortSpec, TlsRules};
+use crate::rule::{
+    Document, Guards, Location, Objection, Objector, PolicyKind, PolicyName, Rule, Source, Spec,
+};
 use crate::service::CidrGroup;
 use crate::staged::Staging;
 use crate::yaml::{Lines, Node, documents};
@@ -89,8 +93,16 @@ fn document(
         false => cilium::specs(reader, &root, kind)?,
         true => kubernetes::specs(reader, &root, kind)?,
     };
-    if let Some(error) = reader.not_yet.take() {
-        return Err(error);
+    let late = match kind.is_kubernetes() {
+        true => specs.first().map(|spec| (&spec.location, kind.name())),
+        false => unenforced(&specs),
+    };
+    if let Some((location, field)) = late {
+        let field = field.to_owned();
+        let kind = ParseErrorKind::NotYet { field };
+        let error = ParseError::new(location.clone(), String::new(), kind);
+        let of = Objector::Engine;
+        reader.objections.push(Objection { of, error });
     }
     let location = reader.location(&root);
     let objections = std::mem::take(&mut reader.objections);
@@ -101,6 +113,47 @@ fn document(
         staging: Staging::default(),
         source,
         objections,
+    })
+}
+
+/// The first construct that the engine does not enforce yet.
+fn unenforced(specs: &[Spec]) -> Option<(&Location, &'static str)> {
+    let rule = |rule: &'_ Rule| {
+        let peer = |peer: &Peer| match peer {
+            Peer::Endpoints(_) | Peer::Entity(_) => None,
+            Peer::Cidr(cidr) => cidr.block().is_none().then_some("cidrGroupRef"),
+            Peer::Nodes(_) => Some("nodes"),
+            Peer::Fqdn(_) => Some("toFQDNs"),
+            Peer::Service(_) => Some("toServices"),
+            Peer::Group(_) => Some("groups"),
+            Peer::Pods(_) | Peer::Unknown => Some("pods"),
+        };
+        let port = |port: &PortSpec| match (&port.port, port.protocol) {
+            (Port::Name(_), _) => Some("port name"),
+            (_, PortProtocol::Icmp | PortProtocol::Icmp6) => Some("icmps"),
+            (_, PortProtocol::Portless(_)) => Some("protocol without ports"),
+            _ => None,
+        };
+        let element = |element: &PortRule| {
+            let names = (!element.server_names.is_empty()).then_some("serverNames");
+            let tls = (element.tls != TlsRules::default()).then_some("terminatingTLS");
+            let listener = element.listener.as_ref().map(|_| "listener");
+            let mut ports = element.ports.iter();
+            names.or(tls).or(listener).or_else(|| ports.find_map(port))
+        };
+        let peers = match &rule.peers {
+            Peers::Listed(listed) => listed.iter().find_map(peer),
+            Peers::Unnamed => Some("toFQDNs"),
+            Peers::Unspecified => None,
+        };
+        let mut ports = rule.ports.iter().flatten();
+        let auth = rule.auth.map(|_| "authentication");
+        peers.or_else(|| ports.find_map(element)).or(auth)
+    };
+    specs.iter().find_map(|spec| {
+        let nodes = (spec.guards == Guards::Nodes).then_some((&spec.location, "nodeSelector"));
+        let mut rules = spec.rules.iter();
+        nodes.or_else(|| rules.find_map(|one| Some((&one.location, rule(one)?))))
     })
 }
 

@@ -3,7 +3,6 @@
 use super::at::{At, Reader};
 use super::error::ParseError;
 use crate::rule::{PolicyKind, PolicyName};
-use crate::yaml::Value;
 
 /// The fields of Kubernetes' `ObjectMeta`.
 const METADATA: &[&str] = &[
@@ -38,9 +37,7 @@ pub(super) fn name(
     };
     reader.fields(&metadata, METADATA)?;
     for field in ["labels", "annotations"] {
-        if let Some(map) = metadata.get(field) {
-            texts(reader, &map)?;
-        }
+        reader.texts_of(&metadata, field)?;
     }
     let Some(name) = reader.text_of(&metadata, "name")? else {
         return Err(reader.invalid(&metadata, "`name` is missing; give the policy a name"));
@@ -62,14 +59,4 @@ pub(super) fn name(
         namespace,
         name: name.into(),
     })
-}
-
-/// A map of texts.
-fn texts(reader: &Reader<'_>, map: &At<'_>) -> Result<(), ParseError> {
-    match map.node.value {
-        Value::Map(_) => map
-            .entries()
-            .try_for_each(|(_, value)| reader.text(&value).map(drop)),
-        _ => Err(reader.mismatch(map, "a map")),
-    }
 }

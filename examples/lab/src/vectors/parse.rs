@@ -33,11 +33,13 @@ pub(super) fn run(line: &str) -> Result<Outcome, Fault> {
             _ => {}
         }
     }
-    let objection = parsed.documents.iter().find_map(|document| {
-        document
-            .accept(&Options::new().semantics(Semantics::Cilium))
-            .err()
-    });
+    let options = Options::new()
+        .semantics(Semantics::Cilium)
+        .node_labels(false);
+    let mut documents = parsed.documents.iter();
+    let objection = documents
+        .find_map(|document| document.accept(&options).err())
+        .filter(|error| !error.is_not_yet());
     let refused = parsed
         .refused
         .first()

@@ -64,8 +64,13 @@ fn not_yet(case: &Case) -> Result<Option<String>, Fault> {
     let subject = subject.ok_or_else(|| Fault::of("the subject has no identity"))?;
     let labels = subject.labels().map_err(Fault::of)?;
     for document in &case.policies {
-        for refused in parse_documents("policy", document).refused {
-            match refused.error.kind() {
+        let parsed = parse_documents("policy", document);
+        let options = case.options().map_err(Fault::of)?;
+        let objections = parsed.documents.iter();
+        let objections = objections.filter_map(|document| document.accept(&options).err());
+        let refused = parsed.refused.iter().map(|refused| &refused.error);
+        for error in refused.chain(objections) {
+            match error.kind() {
                 ParseErrorKind::NotYet { field } => return Ok(Some(field.clone())),
                 ParseErrorKind::Kind { kind, .. } => return Ok(Some(kind.clone())),
                 _ => {}

@@ -108,7 +108,7 @@ fn check_ports(
     content: &Content,
     ports: &[Port],
 ) -> Result<(), ParseError> {
-    if ports.iter().any(|port| port.number == Some(0)) {
+    if ports.iter().any(|port| port.number() == Some(0)) {
         return Err(reader.invalid(
             at,
             "rules need ports by number, and port 0 means every port; name them",
@@ -120,13 +120,13 @@ fn check_ports(
         }
         if ports
             .iter()
-            .any(|port| port.number.is_some() && port.is_range())
+            .any(|port| port.number().is_some() && port.is_range())
         {
             return Err(reader.invalid(at, "`dns` rules take no range of ports; remove `endPort`"));
         }
     } else if ports
         .iter()
-        .any(|port| port.protocol != Some(PortProtocol::Tcp))
+        .any(|port| port.spec.protocol != PortProtocol::Tcp)
     {
         return Err(reader.invalid(
             at,

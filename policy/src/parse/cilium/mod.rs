@@ -1,12 +1,15 @@
 //! The Cilium kinds: `spec` and `specs`.
 
+mod cidr;
 mod dns;
 mod http;
+mod icmp;
 mod kafka;
 mod l7;
-mod later;
+mod named;
 mod peer;
 mod port;
+mod redirect;
 
 use std::str::FromStr;
 
@@ -18,7 +21,8 @@ use crate::parse::error::ParseError;
 
 use crate::direction::Direction;
 use crate::rule::{
-    Action, DefaultDeny, EmptyList, Guards, Objector, PolicyKind, Rule, Spec, Tier, list_field,
+    Action, AuthMode, DefaultDeny, EmptyList, Guards, Objector, PolicyKind, Rule, Spec, Tier,
+    list_field,
 };
 use crate::yaml::Value;
 
@@ -156,9 +160,7 @@ fn subject(
     match (at.raw("endpointSelector"), at.raw("nodeSelector")) {
         (Some(endpoints), None) => Ok((selector::selector(reader, &endpoints)?, false)),
         (None, Some(nodes)) if kind == PolicyKind::CiliumClusterwideNetworkPolicy => {
-            let selector = selector::selector(reader, &nodes)?;
-            reader.not_yet(&nodes, "nodeSelector");
-            Ok((selector, true))
+            Ok((selector::selector(reader, &nodes)?, true))
         }
         (None, Some(nodes)) => {
             let reason = "nodes can only be guarded by a CiliumClusterwideNetworkPolicy; change the kind or use `endpointSelector`";
@@ -211,19 +213,34 @@ fn rule(
 ) -> Result<Rule, ParseError> {
     reader.fields(at, peer::rule_fields(direction, action))?;
     let peers = peer::peers(reader, at, direction)?;
-    let ports = port::port_rules(reader, at, direction, action, of_node)?;
-    later::icmps(reader, at)?;
-    later::authentication(reader, at)?;
+    let mut ports = port::port_rules(reader, at, direction, action, of_node)?;
+    ports.extend(icmp::icmps(reader, at)?);
     Ok(Rule {
         direction,
         action,
         index,
         name: None,
         peers,
-        ports,
-        auth: None,
+        ports: (!ports.is_empty()).then_some(ports),
+        auth: authentication(reader, at)?,
         location: reader.location(at),
     })
+}
+
+fn authentication(reader: &Reader<'_>, at: &At<'_>) -> Result<Option<AuthMode>, ParseError> {
+    let Some(at) = at.get("authentication") else {
+        return Ok(None);
+    };
+    reader.fields(&at, &["mode"])?;
+    match reader.text_of(&at, "mode")?.unwrap_or_default() {
+        "disabled" => Ok(Some(AuthMode::Disabled)),
+        "required" => Ok(Some(AuthMode::Required)),
+        "test-always-fail" => Ok(Some(AuthMode::AlwaysFail)),
+        other => Err(reader.invalid(
+            &at,
+            format!("unknown authentication mode `{other}`; use required or disabled"),
+        )),
+    }
 }
 
 fn default_deny(reader: &mut Reader<'_>, at: &At<'_>) -> Result<DefaultDeny, ParseError> {

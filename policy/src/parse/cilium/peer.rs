@@ -1,17 +1,12 @@
 //! The peer fields of a rule.
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
-
-use super::later;
+use super::{cidr, named};
 use crate::direction::Direction;
 use crate::parse::at::{At, Reader};
-use crate::parse::block::{block, exception, parse_block};
 use crate::parse::error::ParseError;
 use crate::parse::selector;
-use crate::peers::{CidrPeer, CidrSource, Entity, Peer, Peers};
-use crate::rule::Action;
+use crate::peers::{Entity, Peer, Peers};
+use crate::rule::{Action, Objector};
 
 /// The fields that a rule may have.
 pub(super) fn rule_fields(direction: Direction, action: Action) -> &'static [&'static str] {
@@ -110,59 +105,83 @@ pub(super) fn peers(
 ) -> Result<Peers, ParseError> {
     let names = fields(direction);
     requires(reader, at, names.requires)?;
-    let mut found = Found {
-        listed: Vec::new(),
-        present: false,
-        filled: None,
-    };
-    found.field(reader, at, names.endpoints, |reader, at| {
-        selector::selector(reader, at).map(|selector| Some(Peer::Endpoints(selector)))
+    let mut found = Found::default();
+    found.own(reader, at, names.endpoints, |reader, at| {
+        selector::selector(reader, at).map(Peer::Endpoints)
     })?;
-    found.field(reader, at, names.cidr, |reader, at| {
-        Ok(Some(Peer::Cidr(cidr(reader, at)?)))
+    found.own(reader, at, names.cidr, |reader, at| {
+        cidr::cidr(reader, at).map(Peer::Cidr)
     })?;
-    found.field(reader, at, names.cidr_set, |reader, at| {
-        Ok(cidr_set(reader, at)?.map(Peer::Cidr))
+    found.own(reader, at, names.cidr_set, |reader, at| {
+        cidr::cidr_set(reader, at).map(Peer::Cidr)
     })?;
-    found.field(reader, at, names.entities, |reader, at| {
-        entity(reader, at).map(|entity| Some(Peer::Entity(entity)))
+    found.own(reader, at, names.entities, |reader, at| {
+        entity(reader, at).map(Peer::Entity)
     })?;
-    found.field(reader, at, names.nodes, |reader, at| {
-        selector::selector(reader, at)?;
-        reader.not_yet(at, names.nodes);
-        Ok(None)
+    found.own(reader, at, names.nodes, |reader, at| {
+        let nodes = selector::selector(reader, at)?;
+        let reason = "the labels of nodes are not known here; name the nodes by their addresses, or as entity `remote-node`";
+        reader.object(Objector::WithoutNodeLabels, at, reason);
+        Ok(Peer::Nodes(nodes))
     })?;
-    found.later(reader, at, names.groups, later::group)?;
+    found.named(reader, at, names.groups, named::group)?;
     if direction == Direction::Egress {
-        found.later(reader, at, "toServices", later::service)?;
-        found.later(reader, at, "toFQDNs", later::fqdn)?;
+        found.named(reader, at, "toServices", named::service)?;
+        found.named(reader, at, "toFQDNs", named::fqdn)?;
     }
-    Ok(match found.present {
-        true => Peers::Listed(found.listed),
-        false => Peers::Unspecified,
-    })
+    Ok(found.peers())
 }
 
+#[derive(Default)]
 struct Found {
     listed: Vec<Peer>,
-    present: bool,
+    /// The field that has elements.
     filled: Option<&'static str>,
+    /// Whether there is an empty list of peers that speak for themselves: it means nobody.
+    nobody: bool,
+    /// Whether there is an empty list of peers that somebody else resolves.
+    unnamed: bool,
 }
 
 impl Found {
+    /// A field of peers that speak for themselves.
+    fn own(
+        &mut self,
+        reader: &mut Reader<'_>,
+        at: &At<'_>,
+        name: &'static str,
+        read: impl FnMut(&mut Reader<'_>, &At<'_>) -> Result<Peer, ParseError>,
+    ) -> Result<(), ParseError> {
+        self.nobody |= self.field(reader, at, name, read)? == Some(0);
+        Ok(())
+    }
+
+    /// A field of peers that somebody else resolves.
+    fn named(
+        &mut self,
+        reader: &mut Reader<'_>,
+        at: &At<'_>,
+        name: &'static str,
+        read: impl FnMut(&mut Reader<'_>, &At<'_>) -> Result<Peer, ParseError>,
+    ) -> Result<(), ParseError> {
+        self.unnamed |= self.field(reader, at, name, read)? == Some(0);
+        Ok(())
+    }
+
+    /// The number of elements, if the field is there.
     fn field(
         &mut self,
         reader: &mut Reader<'_>,
         at: &At<'_>,
         name: &'static str,
-        mut read: impl FnMut(&mut Reader<'_>, &At<'_>) -> Result<Option<Peer>, ParseError>,
-    ) -> Result<(), ParseError> {
+        mut read: impl FnMut(&mut Reader<'_>, &At<'_>) -> Result<Peer, ParseError>,
+    ) -> Result<Option<usize>, ParseError> {
         let Some(list) = at.get(name) else {
-            return Ok(());
+            return Ok(None);
         };
-        self.present = true;
         let items = reader.items(&list)?;
-        if items.len() > 0 {
+        let count = items.len();
+        if count > 0 {
             if let Some(other) = self.filled {
                 let reason = format!(
                     "`{other}` and `{name}` exclude each other in one rule; write two rules"
@@ -172,26 +191,18 @@ impl Found {
             self.filled = Some(name);
         }
         for item in items {
-            self.listed.extend(read(reader, &item)?);
+            self.listed.push(read(reader, &item)?);
         }
-        Ok(())
+        Ok(Some(count))
     }
 
-    /// A field that is only checked; what it means is not enforced yet, even if it is empty.
-    fn later(
-        &mut self,
-        reader: &mut Reader<'_>,
-        at: &At<'_>,
-        name: &'static str,
-        read: impl Fn(&mut Reader<'_>, &At<'_>) -> Result<(), ParseError>,
-    ) -> Result<(), ParseError> {
-        self.field(reader, at, name, |reader, at| {
-            read(reader, at).map(|()| None)
-        })?;
-        if let Some(list) = at.get(name) {
-            reader.not_yet(&list, name);
+    fn peers(self) -> Peers {
+        match (self.nobody, self.listed.is_empty()) {
+            (true, _) => Peers::Listed(Vec::new()),
+            (false, false) => Peers::Listed(self.listed),
+            (false, true) if self.unnamed => Peers::Unnamed,
+            (false, true) => Peers::Unspecified,
         }
-        Ok(())
     }
 }
 
@@ -210,62 +221,6 @@ fn requires(reader: &mut Reader<'_>, at: &At<'_>, name: &'static str) -> Result<
             Err(reader.invalid(&list, reason))
         }
     }
-}
-
-/// An address, or a block with its prefix length.
-fn cidr(reader: &mut Reader<'_>, at: &At<'_>) -> Result<CidrPeer, ParseError> {
-    let text = reader.text(at)?;
-    let block = parse_block(text).or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    match block {
-        Some(block) => Ok(CidrPeer {
-            source: CidrSource::Block(block),
-            except: Vec::new(),
-        }),
-        None => {
-            let reason = format!(
-                "`{text}` is no address and no block; write it like 10.0.0.0/8 or 2001:db8::1"
-            );
-            Err(reader.invalid(at, reason))
-        }
-    }
-}
-
-/// An element of a CIDR set; `None` if it names a group.
-fn cidr_set(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Option<CidrPeer>, ParseError> {
-    reader.fields(at, &["cidr", "cidrGroupRef", "cidrGroupSelector", "except"])?;
-    let text = reader.text_of(at, "cidr")?;
-    let group = reader.text_of(at, "cidrGroupRef")?;
-    let groups = at.get("cidrGroupSelector");
-    if let Some(groups) = &groups {
-        selector::selector(reader, groups)?;
-    }
-    if usize::from(text.is_some()) + usize::from(group.is_some()) + usize::from(groups.is_some())
-        != 1
-    {
-        return Err(reader.invalid(
-            at,
-            "exactly one of `cidr`, `cidrGroupRef`, `cidrGroupSelector` is needed; keep one",
-        ));
-    }
-    let whole = match at.get("cidr").filter(|_| text.is_some()) {
-        Some(at) => Some(block(reader, &at)?),
-        None => None,
-    };
-    let except = reader.each(at, "except", |reader, at| exception(reader, at, whole))?;
-    if whole.is_none() {
-        reader.not_yet(
-            at,
-            if group.is_some() {
-                "cidrGroupRef"
-            } else {
-                "cidrGroupSelector"
-            },
-        );
-    }
-    Ok(whole.map(|block| CidrPeer {
-        source: CidrSource::Block(block),
-        except,
-    }))
 }
 
 fn entity(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Entity, ParseError> {

@@ -1,6 +1,7 @@
 //! `toPorts`.
 
-use super::{l7, later};
+use super::{l7, redirect};
+use crate::Protocol;
 use crate::direction::Direction;
 use crate::parse::at::{At, Reader};
 use crate::parse::error::ParseError;
@@ -17,18 +18,17 @@ pub(super) fn port_rules(
     direction: Direction,
     action: Action,
     of_node: bool,
-) -> Result<Option<Vec<PortRule>>, ParseError> {
-    let rules = reader.each(at, "toPorts", |reader, at| match action {
+) -> Result<Vec<PortRule>, ParseError> {
+    reader.each(at, "toPorts", |reader, at| match action {
         Action::Allow | Action::Pass => allowed(reader, at, direction, of_node),
         Action::Deny => denied(reader, at),
-    })?;
-    Ok((!rules.is_empty()).then_some(rules))
+    })
 }
 
 fn denied(reader: &mut Reader<'_>, at: &At<'_>) -> Result<PortRule, ParseError> {
     reader.fields(at, &["ports"])?;
     let ports = ports(reader, at)?;
-    Ok(PortRule::plain(specs(&ports), reader.location(at)))
+    Ok(PortRule::plain(specs(ports), reader.location(at)))
 }
 
 fn allowed(
@@ -48,48 +48,45 @@ fn allowed(
     reader.fields(at, &known)?;
     let content = l7::Content::of(reader, at)?;
     let ports = ports(reader, at)?;
-    later::tls(reader, at, &content)?;
-    later::listener(reader, at, direction, &content)?;
+    let tls = redirect::tls(reader, at)?;
+    let server_names = redirect::server_names(reader, at, &content, &tls)?;
+    let listener = redirect::listener(reader, at, direction, &content)?;
     let l7 = l7::rules(reader, at, &content, direction, of_node, &ports)?;
     Ok(PortRule {
+        ports: specs(ports),
         l7,
-        ..PortRule::plain(specs(&ports), reader.location(at))
+        server_names,
+        tls,
+        listener,
+        location: reader.location(at),
     })
 }
 
 /// What is known of a port while its element is checked.
 pub(super) struct Port {
-    /// `None` for a name.
-    pub(super) number: Option<u16>,
+    pub(super) spec: PortSpec,
+    /// `endPort` as written.
     pub(super) end_port: Option<i32>,
-    /// `None` for the protocols without ports.
-    pub(super) protocol: Option<PortProtocol>,
 }
 
 impl Port {
+    /// The number; `None` for a name.
+    pub(super) fn number(&self) -> Option<u16> {
+        match self.spec.port {
+            crate::Port::Number(number) => Some(number),
+            crate::Port::Name(_) => None,
+        }
+    }
+
     /// Whether `endPort` makes a range of it. A name counts as zero here.
     pub(super) fn is_range(&self) -> bool {
         self.end_port
-            .is_some_and(|end| end > i32::from(self.number.unwrap_or(0)))
+            .is_some_and(|end| end > i32::from(self.number().unwrap_or(0)))
     }
 }
 
-/// The ports that can be enforced. (A document with others is refused anyway.)
-fn specs(ports: &[Port]) -> Vec<PortSpec> {
-    let spec = |port: &Port| {
-        let (port_number, protocol) = (port.number?, port.protocol?);
-        // Upstream keeps the low 16 bits of `endPort`, and so does its semantics here.
-        let end_port = port
-            .end_port
-            .map(|end| u16::try_from(end & 0xFFFF).unwrap_or(0))
-            .filter(|end| *end > 0);
-        Some(PortSpec {
-            port: crate::Port::Number(port_number),
-            end_port,
-            protocol,
-        })
-    };
-    ports.iter().filter_map(spec).collect()
+fn specs(ports: Vec<Port>) -> Vec<PortSpec> {
+    ports.into_iter().map(|port| port.spec).collect()
 }
 
 fn ports(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Vec<Port>, ParseError> {
@@ -107,18 +104,9 @@ fn ports(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Vec<Port>, ParseError> 
 fn port(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Port, ParseError> {
     reader.fields(at, &["port", "endPort", "protocol"])?;
     let protocol = protocol(reader, at)?;
-    let Some(value) = at.get("port") else {
-        return Err(reader.invalid(at, "`port` is missing; write \"0\" for every port"));
-    };
-    let text = reader.text(&value)?;
-    let number = match is_name(text) {
-        true => None,
-        false => Some(number(text).ok_or_else(|| {
-            reader.invalid(
-                &value,
-                format!("`{text}` is no port; use a number from 0 to 65535"),
-            )
-        })?),
+    let port = match protocol {
+        PortProtocol::Portless(_) => portless(reader, at)?,
+        _ => number_or_name(reader, at)?,
     };
     let end = at.get("endPort");
     let end_port = end.as_ref().map(|end| reader.integer(end)).transpose()?;
@@ -128,40 +116,85 @@ fn port(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Port, ParseError> {
         let reason = format!("{last} is no port; use a number from 1 to 65535");
         reader.object(Objector::Strict, end, reason);
     }
-    match (number, protocol) {
-        (None | Some(1..), None) => {
-            return Err(reader.invalid(&value, "this protocol has no ports; write \"0\""));
-        }
-        (Some(0), None) => reader.not_yet(at, "protocol without ports"),
-        (None, Some(_)) => reader.not_yet(&value, "port name"),
-        (Some(_), Some(_)) => {}
-    }
+    // Upstream keeps the low 16 bits of `endPort`, and so does its semantics here.
+    let kept = end_port.map(|end| u16::try_from(end & 0xFFFF).unwrap_or(0));
     Ok(Port {
-        number,
+        spec: PortSpec {
+            port,
+            end_port: kept.filter(|end| *end > 0),
+            protocol,
+        },
         end_port,
-        protocol,
     })
 }
 
-/// `None` for the protocols without ports.
-fn protocol(reader: &Reader<'_>, at: &At<'_>) -> Result<Option<PortProtocol>, ParseError> {
-    let Some(text) = reader.text_of(at, "protocol")? else {
-        return Ok(Some(PortProtocol::Any));
+fn number_or_name(reader: &Reader<'_>, at: &At<'_>) -> Result<crate::Port, ParseError> {
+    let Some(value) = at.get("port") else {
+        return Err(reader.invalid(at, "`port` is missing; write \"0\" for every port"));
     };
-    match text.to_ascii_uppercase().as_str() {
-        "ANY" => Ok(Some(PortProtocol::Any)),
-        "TCP" => Ok(Some(PortProtocol::Tcp)),
-        "UDP" => Ok(Some(PortProtocol::Udp)),
-        "SCTP" => Ok(Some(PortProtocol::Sctp)),
-        "VRRP" | "IGMP" | "GRE" | "IPIP" | "IPV6" | "ESP" | "AH" => Ok(None),
+    let text = reader.text(&value)?;
+    if is_name(text) {
+        return Ok(crate::Port::Name(text.to_ascii_lowercase().into()));
+    }
+    number(text).map(crate::Port::Number).ok_or_else(|| {
+        reader.invalid(
+            &value,
+            format!("`{text}` is no port; use a number from 0 to 65535"),
+        )
+    })
+}
+
+/// The port of a protocol that has none. Upstream looks at the protocol before it folds its case,
+/// so that `gre` may have any port.
+fn portless(reader: &mut Reader<'_>, at: &At<'_>) -> Result<crate::Port, ParseError> {
+    let none = "this protocol has no ports; write \"0\"";
+    let off =
+        "protocols without ports are not switched on here; switch them on, or remove the port";
+    let Some(value) = at.get("port").filter(|at| !reader.is_empty_text(at)) else {
+        reader.object(Objector::WithoutPortless, at, off);
+        return Ok(crate::Port::Number(0));
+    };
+    let port = number_or_name(reader, at)?;
+    let protocol = reader.text_of(at, "protocol")?.unwrap_or_default();
+    match (reader.text(&value)?, &port) {
+        ("0", _) => reader.object(Objector::StrictWithoutPortless, at, off),
+        (_, crate::Port::Number(_)) if protocol == protocol.to_ascii_uppercase() => {
+            return Err(reader.invalid(&value, none));
+        }
+        _ => reader.object(Objector::Strict, &value, none),
+    }
+    Ok(port)
+}
+
+fn protocol(reader: &Reader<'_>, at: &At<'_>) -> Result<PortProtocol, ParseError> {
+    let Some(text) = reader.text_of(at, "protocol")? else {
+        return Ok(PortProtocol::Any);
+    };
+    Ok(match text.to_ascii_uppercase().as_str() {
+        "ANY" => PortProtocol::Any,
+        "TCP" => PortProtocol::Tcp,
+        "UDP" => PortProtocol::Udp,
+        "SCTP" => PortProtocol::Sctp,
+        "VRRP" => PortProtocol::Portless(Protocol::VRRP),
+        "IGMP" => PortProtocol::Portless(Protocol::IGMP),
+        "GRE" => PortProtocol::Portless(Protocol::GRE),
+        "IPIP" => PortProtocol::Portless(Protocol::IPIP),
+        "IPV6" => PortProtocol::Portless(Protocol::IPV6),
+        "ESP" => PortProtocol::Portless(Protocol::ESP),
+        "AH" => PortProtocol::Portless(Protocol::AH),
+        "ICMP" | "ICMPV6" => {
+            let field = at.get("protocol").unwrap_or(*at);
+            let reason = format!("`{text}` has no ports; write its types under `icmps`");
+            return Err(reader.invalid(&field, reason));
+        }
         _ => {
             let field = at.get("protocol").unwrap_or(*at);
-            Err(reader.invalid(
+            return Err(reader.invalid(
                 &field,
                 format!("unknown protocol `{text}`; use TCP, UDP, SCTP or ANY"),
-            ))
+            ));
         }
-    }
+    })
 }
 
 /// A port name: at most 15 letters, digits and single inner dashes, with a letter among them
@@ -179,7 +212,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Digits; a leading zero makes them octal.
-fn number(text: &str) -> Option<u16> {
+pub(super) fn number(text: &str) -> Option<u16> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let radix = if text.len() > 1 && text.starts_with('0') {
         8

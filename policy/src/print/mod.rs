@@ -1,0 +1,5 @@
+//! From documents back to text.
+
+mod text;
+
+pub(crate) use text::json_text;
