@@ -250,7 +250,8 @@ pub struct Spec {
     pub priority: u16,
     /// The rules, each list in its order.
     pub rules: Vec<Rule>,
-    /// Rule lists that are present and empty, such as `egress: []`.
+    /// Rule lists that are present and empty, such as `egress: []`. The Kubernetes kinds have none:
+    /// there a list that is empty and one that is absent are the same.
     pub empty_lists: Vec<EmptyList>,
     /// `enableDefaultDeny`.
     pub default_deny: DefaultDeny,

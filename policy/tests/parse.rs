@@ -93,7 +93,7 @@ fn what_is_no_policy_is_told_so() {
     let pod = parse_documents("k.yaml", "apiVersion: v1\nkind: Pod\n");
     assert_eq!(
         pod.refused[0].error.to_string(),
-        "k.yaml:2:7: kind: `Pod` of `v1` is no policy; use CiliumNetworkPolicy or CiliumClusterwideNetworkPolicy of `cilium.io/v2`",
+        "k.yaml:2:7: kind: `Pod` of `v1` is no policy; use CiliumNetworkPolicy or CiliumClusterwideNetworkPolicy of `cilium.io/v2`, NetworkPolicy of `networking.k8s.io/v1`, or a kind of `policy.networking.k8s.io`",
     );
 }
 

@@ -107,7 +107,7 @@ pub enum ParseErrorKind {
     },
     /// A document of a kind that is no policy.
     #[error(
-        "`{kind}` of `{api_version}` is no policy; use CiliumNetworkPolicy or CiliumClusterwideNetworkPolicy of `cilium.io/v2`"
+        "`{kind}` of `{api_version}` is no policy; use CiliumNetworkPolicy or CiliumClusterwideNetworkPolicy of `cilium.io/v2`, NetworkPolicy of `networking.k8s.io/v1`, or a kind of `policy.networking.k8s.io`"
     )]
     Kind {
         /// `apiVersion` as written.

@@ -1,9 +1,10 @@
 //! From text to [`Document`](crate::Document)s: decoding, validation, errors with their place.
 //!
-//! The rules of acceptance are those of the Cilium 1.20 agent (its `api` package and its typed
+//! For the Cilium kinds the rules of acceptance are those of the Cilium 1.20 agent (its `api` package and its typed
 //! decoding), with Kafka and `l7proto` as 1.19 had them. Where that agent ignores what it does not
 //! understand (unknown fields, unknown authentication modes, a list under `fromRequires`), a
-//! document is refused instead, because what is ignored is often a restriction.
+//! document is refused instead, because what is ignored is often a restriction. For the Kubernetes
+//! kinds they are those of the API server and of the schemas.
 
 mod at;
 mod block;
