@@ -115,10 +115,10 @@ pub use error::{Conflict, LoadError, ParseNameError, ResolveError};
 pub use explain::{Candidate, Explanation, NearMiss, Obstacle};
 pub use group::{AwsGroup, GroupPeer};
 pub use l7::{
-    Correction, DnsMatcher, DnsQuery, DnsRule, HeaderCorrection, HeaderMatch, HeaderRule,
-    HeaderTest, HeaderValue, HttpConditions, HttpMatcher, HttpRequest, HttpRule, Judgement,
-    KafkaMatcher, KafkaRequest, KafkaRole, KafkaRule, L7Error, L7Matcher, L7Rules, Mismatch,
-    NamePattern, NoSecrets, Request, SecretRef, Secrets, ServerNames, TlsHello,
+    Correction, DnsMatcher, DnsQuery, DnsRule, FqdnMatcher, HeaderCorrection, HeaderMatch,
+    HeaderRule, HeaderTest, HeaderValue, HttpConditions, HttpMatcher, HttpRequest, HttpRule,
+    Judgement, KafkaMatcher, KafkaRequest, KafkaRole, KafkaRule, L7Error, L7Matcher, L7Rules,
+    Mismatch, NamePattern, NoSecrets, Request, SecretRef, Secrets, ServerNames, TlsHello,
 };
 pub use l7_policy::L7Policy;
 pub use lint::{Code, Edit, Finding, Level, Related, Suggestion, lint};

@@ -402,6 +402,72 @@ fn recorded_answers_hold() {
     }
 }
 
+/// A file of L7 cases, and how one of its answers is turned around.
+const L7_FILES: [(&str, &str, &str); 8] = [
+    ("policy-dns.jsonl", "\"allowed\":true", "\"allowed\":false"),
+    (
+        "l7-dns-match.jsonl",
+        "\"to_fqdns_match\":true",
+        "\"to_fqdns_match\":false",
+    ),
+    (
+        "l7-dns-ruleset.jsonl",
+        "\"allowed\":false",
+        "\"allowed\":true",
+    ),
+    (
+        "l7-http-match.jsonl",
+        "\"outcome\":\"allow\"",
+        "\"outcome\":\"deny\"",
+    ),
+    (
+        "l7-http-translate.jsonl",
+        "\"present\":true",
+        "\"exact\":\"\"",
+    ),
+    (
+        "l7-kafka-match.jsonl",
+        "\"verdict\":\"allow\"",
+        "\"verdict\":\"deny\"",
+    ),
+    (
+        "l7-kafka-rule.jsonl",
+        "\"api_version\":-1",
+        "\"api_version\":7",
+    ),
+    (
+        "l7-portrule-validate.jsonl",
+        "\"valid\":false",
+        "\"valid\":true",
+    ),
+];
+
+#[test]
+fn recorded_answers_about_l7_hold_and_wrong_ones_fail() {
+    let place = tempfile::tempdir().expect("a directory");
+    for (name, right, wrong) in L7_FILES {
+        let file = root(&format!("vectors/{name}"));
+        let output = lab(&["vectors", "--engine", "fast", &file]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        let said = text(&output);
+        let last = said.lines().last().expect("a sum");
+        assert!(!last.starts_with("0 passed"), "{name}: {last}");
+
+        let cases = fs::read_to_string(&file).expect("vectors");
+        let case = cases.lines().find(|case| case.contains(right));
+        let turned = case.expect("a case").replacen(right, wrong, 1);
+        let turned_file = place.path().join(name);
+        fs::write(&turned_file, turned).expect("a file");
+        let output = lab(&[
+            "vectors",
+            "--engine",
+            "fast",
+            &turned_file.display().to_string(),
+        ]);
+        assert_eq!(output.status.code(), Some(1), "{name}: {}", text(&output));
+    }
+}
+
 #[test]
 fn a_wrong_answer_fails() {
     let place = tempfile::tempdir().expect("a directory");
@@ -433,13 +499,13 @@ fn a_wrong_answer_fails() {
 #[test]
 fn kinds_are_told_by_the_name_of_the_file() {
     let place = tempfile::tempdir().expect("a directory");
-    let later = place.path().join("l7-http-match.jsonl");
+    let later = place.path().join("l7-fqdn-cache.jsonl");
     fs::write(&later, "{}\n{}\n").expect("a file");
     let output = lab(&["vectors", "--engine", "map", &later.display().to_string()]);
     assert_eq!(output.status.code(), Some(0));
     let said = text(&output);
     assert!(
-        said.contains(": 0 passed, 0 failed, 2 not applicable (not yet: l7-http-match 2)"),
+        said.contains(": 0 passed, 0 failed, 2 not applicable (not yet: l7-fqdn-cache 2)"),
         "{said}"
     );
 

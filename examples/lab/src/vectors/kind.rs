@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::tally::Outcome;
-use super::{Fault, Runner, flow, parse, policy, primitives};
+use super::{Fault, Runner, flow, l7, parse, policy, primitives};
 use crate::failure::Failure;
 
 /// What the cases of a file are about.
@@ -15,6 +15,10 @@ pub(crate) enum Kind {
     PolicyParse,
     /// Selectors, blocks minus exceptions, port ranges.
     PolicyPrimitives,
+    /// Names against rules and selectors of names.
+    PolicyDns,
+    /// L7 rules: what is accepted, what it asks, what passes.
+    L7(l7::Kind),
     /// Filters on sample flows.
     FlowFilters,
     /// Arguments that become filters.
@@ -28,8 +32,7 @@ pub(crate) enum Kind {
 }
 
 /// Kinds whose every case is not applicable yet.
-const LATER: [&str; 24] = [
-    "policy-dns",
+const LATER: [&str; 15] = [
     "knp-cyclonus",
     "knp-generated",
     "knp-recipes",
@@ -39,19 +42,11 @@ const LATER: [&str; 24] = [
     "flow-getflows",
     "flow-metrics",
     "flow-wire",
-    "l7-dns-match",
     "l7-dns-message",
-    "l7-dns-ruleset",
     "l7-fqdn-cache",
-    "l7-http-match",
-    "l7-http-translate",
     "l7-http1-raw",
     "l7-jwt-verify",
-    "l7-kafka-match",
-    "l7-kafka-rule",
     "l7-kafka-wire",
-    "l7-merge",
-    "l7-portrule-validate",
     "l7-tls-clienthello",
 ];
 
@@ -77,16 +72,20 @@ impl Kind {
             "policy-generated" | "policy-unit" | "policy-examples" => Self::Policy,
             "policy-parse" => Self::PolicyParse,
             "policy-primitives" => Self::PolicyPrimitives,
+            "policy-dns" => Self::PolicyDns,
             "flow-filters" => Self::FlowFilters,
             "flow-cli-args" => Self::FlowArguments,
             "flow-sample" => Self::FlowSample,
             "in" if directory == Some("flow-print") => Self::FlowPrint,
-            _ => Self::NotYet(
-                LATER
-                    .into_iter()
-                    .find(|known| *known == stem)
-                    .ok_or_else(unknown)?,
-            ),
+            _ => match l7::Kind::of(stem) {
+                Some(kind) => Self::L7(kind),
+                None => Self::NotYet(
+                    LATER
+                        .into_iter()
+                        .find(|known| *known == stem)
+                        .ok_or_else(unknown)?,
+                ),
+            },
         })
     }
 
@@ -96,6 +95,8 @@ impl Kind {
             Self::Policy => Box::new(|_, line, engines| policy::run(line, engines)),
             Self::PolicyParse => Box::new(|_, line, _| parse::run(line)),
             Self::PolicyPrimitives => Box::new(|_, line, _| primitives::run(line)),
+            Self::PolicyDns => Box::new(|_, line, _| l7::policy_names(line)),
+            Self::L7(kind) => Box::new(move |_, line, _| kind.run(line)),
             Self::FlowFilters => flow::filters(path)?,
             Self::FlowArguments => Box::new(|_, line, _| flow::arguments(line)),
             Self::FlowPrint => flow::print(path)?,

@@ -5,6 +5,7 @@ mod engine;
 mod flow;
 mod kernel;
 mod kind;
+mod l7;
 mod parse;
 mod policy;
 mod primitives;
