@@ -39,9 +39,10 @@ fn every_code_has_a_bad_and_a_good_example() {
         );
         let good = findings(block(code, "good").unwrap(), world.as_ref());
         assert!(good.is_empty(), "{good:?}");
-        let mended = found.first().unwrap().suggestion.apply("page.yaml", bad);
+        let suggestion = &found.first().unwrap().suggestion;
+        let mended = suggestion.apply("page.yaml", bad);
         assert!(
-            findings(&mended, world.as_ref()).is_empty(),
+            suggestion.edits.is_empty() || findings(&mended, world.as_ref()).is_empty(),
             "{code}: {mended}"
         );
         let row = format!("| {} | {} | {} |", code.name(), code.title(), code.level());

@@ -53,7 +53,7 @@ fn ask(command: &str, set: &str, [from, to, port]: [&str; 3], more: &[&str]) -> 
 }
 
 #[test]
-fn lint_reports_the_six_codes_where_they_belong_and_nowhere_else() {
+fn lint_reports_each_code_where_it_belongs_and_nowhere_else() {
     let output = lab(&[
         "lint",
         &root("examples/walkthrough/as-written"),
@@ -83,6 +83,7 @@ fn lint_reports_the_six_codes_where_they_belong_and_nowhere_else() {
         ("PL004", "04 05"),
         ("PL005", "05"),
         ("PL006", "05 10"),
+        ("PL018", "10"),
     ];
     let expected = places.iter().flat_map(|(code, files)| {
         files
@@ -95,12 +96,10 @@ fn lint_reports_the_six_codes_where_they_belong_and_nowhere_else() {
             finding["line"].as_u64().is_some_and(|line| line > 0),
             "{finding}"
         );
-        assert!(
-            finding["edits"]
-                .as_array()
-                .is_some_and(|edits| !edits.is_empty()),
-            "{finding}"
-        );
+        let mended = finding["edits"]
+            .as_array()
+            .is_some_and(|edits| !edits.is_empty());
+        assert!(mended || finding["code"] == "PL018", "{finding}");
     }
 }
 

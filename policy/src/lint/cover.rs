@@ -1,11 +1,9 @@
-//! When one selector, peer or port certainly covers another, judged by their texts alone.
+//! When one selector or port certainly covers another, judged by their texts alone.
 //!
 //! "No" means "not certainly": lint would rather miss a finding than report a wrong one.
 
 use porin_identity::{Operator, Requirement, Selector, SelectorKey, source};
 
-use crate::peer::{PeerSelector, PeerSet};
-use crate::peers::{CidrPeer, Entity};
 use crate::port_rule::{Port, PortProtocol, PortRule, PortSpec};
 
 /// Whether `wide` selects whatever `narrow` selects: each of its terms follows from one of theirs.
@@ -41,75 +39,6 @@ fn same_key(a: &SelectorKey, b: &SelectorKey) -> bool {
     a.key() == b.key() && (a.source() == b.source() || any_or_k8s(a) && any_or_k8s(b))
 }
 
-/// Whether `wide` picks everybody whom `narrow` picks.
-pub(super) fn covers_peers(wide: &PeerSet, narrow: &PeerSet) -> bool {
-    match (wide, narrow) {
-        (PeerSet::Anybody, _) | (_, PeerSet::Nobody) => true,
-        (PeerSet::Picked(wide), PeerSet::Picked(narrow)) => narrow
-            .iter()
-            .all(|peer| wide.iter().any(|candidate| covers_peer(candidate, peer))),
-        (PeerSet::Nobody, _) | (PeerSet::Picked(_), PeerSet::Anybody) => false,
-    }
-}
-
-fn covers_peer(wide: &PeerSelector, narrow: &PeerSelector) -> bool {
-    use PeerSelector::{Cidr, Entity as Named, Labels};
-    match (wide, narrow) {
-        (Named(Entity::All), _) => true,
-        (Labels(wide), Labels(narrow)) => covers_selector(wide, narrow),
-        (Cidr(wide), Cidr(narrow)) => covers_block(wide, narrow),
-        (Named(wide), Named(narrow)) => covers_entity(*wide, *narrow),
-        (Named(Entity::World), Cidr(_)) => true,
-        (Named(Entity::Cluster | Entity::ClusterMesh), Labels(narrow)) => is_in_cluster(narrow),
-        _ => false,
-    }
-}
-
-/// A peer selector of the own cluster is scoped to it and so names the key.
-fn is_in_cluster(selector: &Selector) -> bool {
-    let cluster = |term: &Requirement| {
-        term.key.key() == porin_identity::key::CLUSTER
-            && matches!(term.operator, Operator::Equals(_))
-    };
-    selector.requirements().iter().any(cluster)
-}
-
-fn covers_entity(wide: Entity, narrow: Entity) -> bool {
-    match wide {
-        Entity::World => matches!(
-            narrow,
-            Entity::World | Entity::WorldIpv4 | Entity::WorldIpv6
-        ),
-        Entity::ClusterMesh | Entity::Cluster => {
-            let part = matches!(
-                narrow,
-                Entity::Cluster
-                    | Entity::Host
-                    | Entity::RemoteNode
-                    | Entity::Init
-                    | Entity::Ingress
-                    | Entity::Health
-                    | Entity::Unmanaged
-                    | Entity::KubeApiserver
-            );
-            part || wide == narrow
-        }
-        _ => wide == narrow,
-    }
-}
-
-fn covers_block(wide: &CidrPeer, narrow: &CidrPeer) -> bool {
-    let (Some(all), Some(part)) = (wide.block(), narrow.block()) else {
-        return wide.source == narrow.source
-            && wide.except.iter().all(|hole| narrow.except.contains(hole));
-    };
-    let left_out = |hole: &ipnet::IpNet| {
-        let apart = !hole.contains(&part) && !part.contains(hole);
-        apart || narrow.except.iter().any(|own| own.contains(hole))
-    };
-    all.contains(&part) && wide.except.iter().all(left_out)
-}
-
 /// Whether `wide` has every port of `narrow`; no element is every port and protocol.
 pub(super) fn covers_ports(wide: Option<&PortRule>, narrow: Option<&PortRule>) -> bool {
     match (wide, narrow) {
@@ -139,33 +68,80 @@ pub(super) fn ports_meet(a: Option<&PortRule>, b: Option<&PortRule>) -> bool {
 }
 
 fn covers_port(wide: &PortSpec, narrow: &PortSpec) -> bool {
-    let (Some((first, last)), Some((from, to))) = (range(wide), range(narrow)) else {
-        return wide == narrow;
+    if wide == narrow {
+        return true;
+    }
+    let (Some((first, last)), Some((from, to))) = (at_least(wide), at_most(narrow)) else {
+        return false;
     };
-    (wide.protocol == PortProtocol::Any || wide.protocol == narrow.protocol)
-        && first <= from
-        && to <= last
+    covers_protocol(wide.protocol, narrow.protocol) && first <= from && to <= last
 }
 
 fn port_meets(a: &PortSpec, b: &PortSpec) -> bool {
-    let (Some((first, last)), Some((from, to))) = (range(a), range(b)) else {
-        return a == b;
+    if a == b {
+        return true;
+    }
+    let (Some((first, last)), Some((from, to))) = (at_least(a), at_least(b)) else {
+        return false;
     };
-    let any = a.protocol == PortProtocol::Any || b.protocol == PortProtocol::Any;
-    (any || a.protocol == b.protocol) && first <= to && from <= last
+    let named = |port: &PortSpec| matches!(port.port, Port::Name(_));
+    let protocols =
+        covers_protocol(a.protocol, b.protocol) || covers_protocol(b.protocol, a.protocol);
+    protocols && !named(a) && !named(b) && first <= to && from <= last
 }
 
-/// First and last port. Zero is every port, and with an end it is so for Cilium. `None` for names,
-/// which stand for other numbers at every workload.
-fn range(port: &PortSpec) -> Option<(u16, u16)> {
+fn covers_protocol(wide: PortProtocol, narrow: PortProtocol) -> bool {
+    use PortProtocol::{Any, Sctp, Tcp, Udp};
+    wide == narrow || wide == Any && matches!(narrow, Tcp | Udp | Sctp)
+}
+
+/// First and last port that are meant whoever reads it. `None` for names, which stand for other
+/// numbers at every workload, and for ICMP type 0, which is every type for Cilium.
+fn at_least(port: &PortSpec) -> Option<(u16, u16)> {
     let Port::Number(first) = port.port else {
         return None;
     };
-    Some(match port.end_port {
-        _ if first == 0 => (0, u16::MAX),
-        Some(end) if end > first => (first, end),
-        _ => (first, first),
-    })
+    let is_icmp = matches!(port.protocol, PortProtocol::Icmp | PortProtocol::Icmp6);
+    match port.end_port {
+        None if first == 0 && is_icmp => None,
+        None if first == 0 => Some((0, u16::MAX)),
+        Some(end) if end > first => Some((first, end)),
+        _ => Some((first, first)),
+    }
+}
+
+/// First and last port that somebody may read it as: a name is any port, and zero with an end is
+/// every port for Cilium.
+fn at_most(port: &PortSpec) -> Option<(u16, u16)> {
+    match port.port {
+        Port::Name(_) | Port::Number(0) => Some((0, u16::MAX)),
+        Port::Number(_) => at_least(port),
+    }
+}
+
+/// Whether no label set can satisfy both: they ask different values of one key.
+pub(super) fn excludes(a: &Selector, b: &Selector) -> bool {
+    let mut pairs = a
+        .requirements()
+        .iter()
+        .flat_map(|one| b.requirements().iter().map(move |other| (one, other)));
+    pairs.any(|(one, other)| contradicts(one, other) || contradicts(other, one))
+}
+
+fn contradicts(one: &Requirement, other: &Requirement) -> bool {
+    use Operator::{DoesNotExist, Equals, Exists, In, NotIn};
+    if !same_key(&one.key, &other.key) {
+        return false;
+    }
+    match (&one.operator, &other.operator) {
+        (Equals(value), Equals(wanted)) => value != wanted,
+        (Equals(value), In(wanted)) => !wanted.contains(value),
+        (Equals(value), NotIn(unwanted)) => unwanted.contains(value),
+        (In(values), In(wanted)) => !values.iter().any(|value| wanted.contains(value)),
+        (In(values), NotIn(unwanted)) => values.iter().all(|value| unwanted.contains(value)),
+        (Equals(_) | In(_) | Exists, DoesNotExist) => true,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -190,31 +166,33 @@ mod tests {
     }
 
     #[test]
-    fn a_block_covers_what_its_holes_leave() {
-        let peer = |block: &str, except: &[&str]| CidrPeer {
-            source: crate::peers::CidrSource::Block(
-                crate::parse::parse_block(block).unwrap_or_default(),
-            ),
-            except: except
-                .iter()
-                .filter_map(|text| crate::parse::parse_block(text))
-                .collect(),
+    fn selectors_exclude_each_other_by_their_values() {
+        let app = selector(&[("app", "a")]);
+        assert!(excludes(&app, &selector(&[("k8s:app", "b")])));
+        assert!(!excludes(&app, &selector(&[("tier", "b")])));
+        assert!(!excludes(&app, &Selector::everything()));
+    }
+
+    #[test]
+    fn ports_cover_whoever_reads_them() {
+        let port = |port: Port, end_port: Option<u16>, protocol| PortSpec {
+            port,
+            end_port,
+            protocol,
         };
-        assert!(covers_block(
-            &peer("10.0.0.0/8", &["10.9.0.0/16"]),
-            &peer("10.1.0.0/16", &[])
-        ));
-        assert!(!covers_block(
-            &peer("10.0.0.0/8", &["10.1.2.0/24"]),
-            &peer("10.1.0.0/16", &[])
-        ));
-        assert!(covers_block(
-            &peer("10.0.0.0/8", &["10.1.2.0/24"]),
-            &peer("10.1.0.0/16", &["10.1.0.0/20"])
-        ));
-        assert!(!covers_block(
-            &peer("10.1.0.0/16", &[]),
-            &peer("10.0.0.0/8", &[])
-        ));
+        let number = |first, end| port(Port::Number(first), end, PortProtocol::Tcp);
+        let all = number(0, None);
+        let low = number(0, Some(1023));
+        assert!(covers_port(&all, &low));
+        assert!(covers_port(&low, &number(80, None)) && !covers_port(&low, &number(8080, None)));
+        assert!(!covers_port(&number(0, Some(2000)), &low));
+        let name = port(Port::Name("web".into()), None, PortProtocol::Tcp);
+        assert!(covers_port(&all, &name) && !covers_port(&number(80, None), &name));
+        assert!(covers_port(&name, &name) && !port_meets(&name, &number(80, None)));
+        let any = port(Port::Number(0), None, PortProtocol::Any);
+        let reply = port(Port::Number(0), None, PortProtocol::Icmp);
+        let echo = port(Port::Number(8), None, PortProtocol::Icmp);
+        assert!(covers_port(&any, &number(80, None)) && !covers_port(&any, &echo));
+        assert!(!covers_port(&reply, &echo) && !port_meets(&reply, &echo));
     }
 }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use porin_identity::{Operator, Requirement, Selector};
 
 use super::finding::Edit;
+use crate::direction::Direction;
 use crate::peers::{CidrPeer, CidrSource, Peer};
 use crate::rule::{Document, Location, Rule, Spec, list_field};
 use crate::yaml::{Entry, Lines, Node, Value, documents, is_plain_text};
@@ -45,19 +46,61 @@ pub(super) fn spec_node<'n, 'a>(tree: &'n Node<'a>, spec: &Spec) -> Option<&'n N
 /// The list that a rule stands in.
 pub(super) fn rule_list<'n, 'a>(
     tree: &'n Node<'a>,
+    document: &Document,
     spec: &Spec,
     rule: &Rule,
 ) -> Option<&'n Node<'a>> {
-    spec_node(tree, spec)?.get(list_field(rule.direction, rule.action))
+    let field = match document.name.kind.is_kubernetes() {
+        true => rule.direction.name(),
+        false => list_field(rule.direction, rule.action),
+    };
+    spec_node(tree, spec)?.get(field)
 }
 
 /// The node of a rule.
 pub(super) fn rule_node<'n, 'a>(
     tree: &'n Node<'a>,
+    document: &Document,
     spec: &Spec,
     rule: &Rule,
 ) -> Option<&'n Node<'a>> {
-    rule_list(tree, spec, rule)?.item(rule.index)
+    rule_list(tree, document, spec, rule)?.item(rule.index)
+}
+
+/// The list of the port elements of a rule.
+pub(super) fn element_list<'n, 'a>(rule: &'n Node<'a>) -> Option<&'n Node<'a>> {
+    let filled = |field: &&&str| rule.get(field).is_some_and(|list| list.len() > 0);
+    let fields = ["toPorts", "icmps", "ports", "protocols"];
+    rule.get(fields.iter().find(filled)?)
+}
+
+/// The node of a peer by its place among the peers of its rule. Only where one field holds them
+/// all, one element for each.
+pub(super) fn peer_node<'n, 'a>(
+    rule: &'n Node<'a>,
+    direction: Direction,
+    peers: &[Peer],
+    place: usize,
+) -> Option<&'n Node<'a>> {
+    let prefix = match direction {
+        Direction::Ingress => "from",
+        Direction::Egress => "to",
+    };
+    let kinds = [
+        "",
+        "Endpoints",
+        "CIDR",
+        "CIDRSet",
+        "Entities",
+        "Nodes",
+        "Groups",
+        "Services",
+        "FQDNs",
+    ];
+    let fields = kinds.iter().map(|kind| format!("{prefix}{kind}"));
+    let mut lists =
+        fields.filter_map(|field| rule.get(&field).filter(|list| list.len() == peers.len()));
+    lists.next()?.item(place)
 }
 
 /// Edits of one document.

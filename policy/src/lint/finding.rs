@@ -2,100 +2,8 @@
 
 use std::fmt;
 
+use super::code::{Code, Level};
 use crate::rule::{Location, PolicyName};
-
-/// What a finding is about. The numbers are stable; further ones start at PL010.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Code {
-    /// PL001: a rule list that is there and empty closes nothing in Cilium.
-    EmptyRuleList,
-    /// PL002: a peer selector without a namespace means the policy's own, where nobody fits it.
-    NamespaceScope,
-    /// PL003: another allowance covers all of this one and more.
-    ShadowedAllow,
-    /// PL004: an allowance of the ports alone lets past what L7 rules should judge.
-    L7Dissolved,
-    /// PL005: a header value that looks like a pattern is compared as it stands.
-    HeaderPattern,
-    /// PL006: another L7 rule covers all of this one and more.
-    L7Shadowed,
-}
-
-impl Code {
-    /// All codes, in order.
-    pub const ALL: [Self; 6] = [
-        Self::EmptyRuleList,
-        Self::NamespaceScope,
-        Self::ShadowedAllow,
-        Self::L7Dissolved,
-        Self::HeaderPattern,
-        Self::L7Shadowed,
-    ];
-
-    /// `PL001` …
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::EmptyRuleList => "PL001",
-            Self::NamespaceScope => "PL002",
-            Self::ShadowedAllow => "PL003",
-            Self::L7Dissolved => "PL004",
-            Self::HeaderPattern => "PL005",
-            Self::L7Shadowed => "PL006",
-        }
-    }
-
-    /// The code in words.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::EmptyRuleList => "empty-rule-list",
-            Self::NamespaceScope => "namespace-scope",
-            Self::ShadowedAllow => "shadowed-allow",
-            Self::L7Dissolved => "l7-dissolved",
-            Self::HeaderPattern => "header-regex",
-            Self::L7Shadowed => "l7-shadowed",
-        }
-    }
-
-    /// How bad it is.
-    pub fn level(self) -> Level {
-        match self {
-            Self::ShadowedAllow | Self::L7Shadowed => Level::Error,
-            Self::EmptyRuleList
-            | Self::NamespaceScope
-            | Self::L7Dissolved
-            | Self::HeaderPattern => Level::Warning,
-        }
-    }
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Level {
-    /// Worth knowing.
-    Note,
-    /// The semantics differ, or the policy does less than it says.
-    Warning,
-    /// No semantics can give what the policy says.
-    Error,
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Note => "note",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        })
-    }
-}
 
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,11 +62,20 @@ pub struct Related {
 pub struct Suggestion {
     /// In words.
     pub advice: String,
-    /// As edits of the files. Applied together they make the finding disappear.
+    /// As edits of the files. Applied together they make the finding disappear. Empty where no edit
+    /// is safe without knowing what was meant.
     pub edits: Vec<Edit>,
 }
 
 impl Suggestion {
+    /// Words alone, where no edit is safe.
+    pub(super) fn words(advice: impl Into<String>) -> Self {
+        Self {
+            advice: advice.into(),
+            edits: Vec::new(),
+        }
+    }
+
     /// The text of `file` with those edits applied that are meant for it.
     ///
     /// `text` has to be the text that was linted. Edits that do not fit it change nothing.

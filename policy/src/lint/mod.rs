@@ -5,19 +5,35 @@
 //! makes it disappear. Edits never widen what a policy allows, with two exceptions that say so:
 //! PL002 points a rule at the peer it misses, PL005 asks for presence where nothing could match.
 
-mod allow;
+mod clause;
+mod code;
 mod cover;
 mod cover_l7;
 mod edit;
+mod expression;
 mod finding;
+mod isolation;
+mod people;
 mod pl001;
 mod pl002;
 mod pl003;
 mod pl004;
 mod pl005;
 mod pl006;
+mod pl010;
+mod pl011;
+mod pl012;
+mod pl014;
+mod pl015;
+mod pl016;
+mod pl017;
+mod pl018;
+mod pl019;
+mod pl020;
 mod prune;
 mod registry;
+mod side;
 
-pub use finding::{Code, Edit, Finding, Level, Related, Suggestion};
+pub use code::{Code, Level};
+pub use finding::{Edit, Finding, Related, Suggestion};
 pub use registry::lint;

@@ -1,7 +1,8 @@
 //! PL001 empty-rule-list: `egress: []` closes nothing in Cilium.
 
+use super::code::Code;
 use super::edit::{Editor, spec_node};
-use super::finding::{Code, Suggestion};
+use super::finding::Suggestion;
 use super::registry::{Found, Run};
 use crate::rule::{Action, EmptyList, Spec, list_field};
 

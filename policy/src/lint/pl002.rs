@@ -2,21 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use porin_identity::{Labels, Operator, Requirement, Selector, SelectorKey, key, source};
+use porin_identity::{Operator, Requirement, Selector, SelectorKey, key, source};
 
+use super::code::Code;
 use super::edit::{Editor, quote, render_selector, rule_node};
-use super::finding::{Code, Edit, Suggestion};
+use super::finding::{Edit, Suggestion};
+use super::people::People;
 use super::registry::{Found, Run};
 use crate::direction::Direction;
 use crate::peer::scope_peer;
 use crate::peers::{Peer, Peers};
 use crate::rule::{Document, Location, Rule, Spec};
-use crate::world::{Workload, World};
+use crate::world::Workload;
 use crate::yaml::{Node, Value, is_plain_text};
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
-    let Some(world) = run.world else { return };
-    let people = people(world, &run.options.cluster_name);
+    let Some(people) = &run.people else { return };
     for (index, document) in run.documents.iter().enumerate() {
         let Some(own) = document.name.namespace.as_deref() else {
             continue;
@@ -30,7 +31,7 @@ pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
                     let Peer::Endpoints(selector) = peer else {
                         continue;
                     };
-                    let meant = meant(run, document, spec, selector, &people);
+                    let meant = meant(run, document, spec, selector, people);
                     if !meant.is_empty() {
                         let what = What {
                             document,
@@ -47,20 +48,17 @@ pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
     }
 }
 
-/// Every workload of the world with the labels that policies see.
-fn people<'w>(world: &'w World, cluster: &str) -> Vec<(&'w Workload, Labels)> {
-    let labelled = |workload: &'w Workload| Some((workload, workload.identity(cluster).ok()?));
-    world.workloads.iter().filter_map(labelled).collect()
-}
-
 /// The workloads elsewhere that a selector fits, if it fits nobody where it looks.
-fn meant<'w>(
+pub(super) fn meant<'w>(
     run: &Run<'_>,
     document: &Document,
     spec: &Spec,
     selector: &Selector,
-    people: &[(&'w Workload, Labels)],
+    people: &People<'w>,
 ) -> Vec<&'w Workload> {
+    if document.name.namespace.is_none() {
+        return Vec::new();
+    }
     let says_where = selector.mentions(source::K8S, key::NAMESPACE)
         || selector.mentions_source(source::RESERVED)
         || selector
@@ -71,14 +69,10 @@ fn meant<'w>(
         return Vec::new();
     }
     let scoped = scope_peer(selector, &spec.subject, &document.name, run.options);
-    if people.iter().any(|(_, labels)| scoped.matches(labels)) {
-        return Vec::new();
+    match people.fitting(&scoped).next() {
+        Some(_) => Vec::new(),
+        None => people.fitting(selector).collect(),
     }
-    people
-        .iter()
-        .filter(|(_, labels)| selector.matches(labels))
-        .map(|(workload, _)| *workload)
-        .collect()
 }
 
 struct What<'a> {
@@ -142,7 +136,7 @@ fn locate(run: &Run<'_>, what: &What<'_>, namespaces: &[&str]) -> Option<(Locati
         Direction::Egress => "toEndpoints",
     };
     run.trees.with(document, |tree| {
-        let node = rule_node(tree, what.spec, what.rule)?
+        let node = rule_node(tree, what.document, what.spec, what.rule)?
             .get(field)?
             .item(what.place)?;
         let location = Editor::of(document).location(node.start);

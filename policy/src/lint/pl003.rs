@@ -1,18 +1,19 @@
 //! PL003 shadowed-allow: allowances add up, so a wider one makes a narrower one meaningless.
 
-use super::allow::Allow;
+use super::clause::Clause;
+use super::code::Code;
 use super::edit::{Editor, render_peers, rule_node};
-use super::finding::{Code, Edit, Suggestion};
+use super::finding::{Edit, Suggestion};
 use super::prune::Pruning;
 use super::registry::{Found, Run};
 use crate::direction::Direction;
 use crate::peers::Peers;
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
-    for narrow in run.allows.iter() {
-        let wider: Vec<&Allow<'_>> = run
-            .allows
-            .beside(narrow)
+    for narrow in run.clauses.allows() {
+        let wider: Vec<&Clause<'_>> = run
+            .clauses
+            .allows_beside(narrow)
             .filter(|wide| shadows(wide, narrow))
             .collect();
         let Some(wide) = wider.first() else { continue };
@@ -50,19 +51,17 @@ pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
 }
 
 /// Whether `wide` allows all that `narrow` does, and more peers or ports.
-fn shadows(wide: &Allow<'_>, narrow: &Allow<'_>) -> bool {
+fn shadows(wide: &Clause<'_>, narrow: &Clause<'_>) -> bool {
     !wide.is(narrow)
-        && wide.l7() == narrow.l7()
-        && wide.covers_subject(narrow)
-        && wide.covers_ports(narrow)
-        && wide.covers_peers(narrow)
-        && !(narrow.covers_ports(wide) && narrow.covers_peers(wide))
+        && wide.asks_the_same(narrow)
+        && wide.covers_flows(narrow)
+        && !narrow.covers_flows(wide)
 }
 
 /// What also guards others is left alone: then the narrower rule goes, which changes nothing. A
-/// single wider rule gets the peers of the narrower; if there are more of them, or if its peers are
+/// single wider rule gets the peers of the narrower, which then goes; if there are more of them, or if its peers are
 /// not what is wider or stand for other ports too, the wider allowances go.
-fn edits<'a>(run: &Run<'a>, wider: &[&Allow<'a>], narrow: &Allow<'a>) -> Vec<Edit> {
+fn edits<'a>(run: &Run<'a>, wider: &[&Clause<'a>], narrow: &Clause<'a>) -> Vec<Edit> {
     let mut pruning = Pruning::default();
     if !wider.iter().all(|wide| narrow.covers_subject(wide)) {
         pruning.allow(narrow);
@@ -70,26 +69,27 @@ fn edits<'a>(run: &Run<'a>, wider: &[&Allow<'a>], narrow: &Allow<'a>) -> Vec<Edi
     }
     let narrowed = match wider {
         [wide] if !narrow.covers_peers(wide) && wide.is_whole_rule() => {
-            narrow_peers(run, wide, narrow).map(|edit| (wide, edit))
+            narrow_peers(run, wide, narrow)
         }
         _ => None,
     };
-    let Some((wide, edit)) = narrowed else {
+    let Some(edit) = narrowed else {
         wider.iter().for_each(|wide| pruning.allow(wide));
         return pruning.edits(run);
     };
-    if !narrow.covers_ports(wide) {
-        // The wider rule says the same now, and more.
-        pruning.allow(narrow);
-    }
+    // The wider rule says the same now.
+    pruning.allow(narrow);
     std::iter::once(edit).chain(pruning.edits(run)).collect()
 }
 
 /// Gives the wider rule the peers of the narrower one.
-fn narrow_peers<'a>(run: &Run<'a>, wide: &Allow<'a>, narrow: &Allow<'a>) -> Option<Edit> {
+fn narrow_peers<'a>(run: &Run<'a>, wide: &Clause<'a>, narrow: &Clause<'a>) -> Option<Edit> {
     let Peers::Listed(peers) = &narrow.rule.peers else {
         return None;
     };
+    if narrow.of.name.kind.is_kubernetes() || wide.of.name.kind.is_kubernetes() {
+        return None;
+    }
     let prefix = match wide.direction() {
         Direction::Ingress => "from",
         Direction::Egress => "to",
@@ -98,7 +98,7 @@ fn narrow_peers<'a>(run: &Run<'a>, wide: &Allow<'a>, narrow: &Allow<'a>) -> Opti
     let key = format!("{prefix}{kind}");
     let document = run.documents.get(wide.document)?;
     run.trees.with(document, |tree| {
-        let node = rule_node(tree, wide.spec, wide.rule)?;
+        let node = rule_node(tree, wide.of, wide.spec, wide.rule)?;
         let editor = Editor::of(document);
         let kinds = ["Endpoints", "CIDR", "CIDRSet", "Entities"];
         let mut present = kinds

@@ -1,17 +1,18 @@
 //! PL004 l7-dissolved: an allowance of the ports alone lets past what L7 rules should judge.
 
-use super::allow::Allow;
+use super::clause::Clause;
+use super::code::Code;
 use super::cover::ports_meet;
-use super::finding::{Code, Suggestion};
+use super::finding::Suggestion;
 use super::prune::Pruning;
 use super::registry::{Found, Run};
 use crate::l7::L7Rules;
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
-    for judged in run.allows.iter().filter(|allow| !allow.l7().is_none()) {
+    for judged in run.clauses.allows().filter(|allow| !allow.l7().is_none()) {
         let mut plain = run
-            .allows
-            .beside(judged)
+            .clauses
+            .allows_beside(judged)
             .filter(|plain| dissolves(plain, judged))
             .peekable();
         let Some(first) = plain.peek() else { continue };
@@ -43,8 +44,7 @@ pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
     }
 }
 
-fn dissolves(plain: &Allow<'_>, judged: &Allow<'_>) -> bool {
-    let ports = || plain.element.map(|(_, element)| element);
+fn dissolves(plain: &Clause<'_>, judged: &Clause<'_>) -> bool {
     let reaches = || match judged.l7() {
         // Queries are judged by the rules of exactly their port, which nothing else lifts.
         L7Rules::Dns(_) => plain.element.is_some_and(|(_, element)| {
@@ -54,7 +54,7 @@ fn dissolves(plain: &Allow<'_>, judged: &Allow<'_>) -> bool {
         }),
         // A parser without rules lets everything pass anyway.
         L7Rules::Other { rules, .. } if rules.is_empty() => false,
-        _ => ports_meet(ports(), judged.element.map(|(_, element)| element)),
+        _ => ports_meet(plain.ports(), judged.ports()),
     };
-    plain.l7().is_none() && plain.covers_subject(judged) && plain.covers_peers(judged) && reaches()
+    plain.is_plain() && plain.covers_peers(judged) && reaches()
 }

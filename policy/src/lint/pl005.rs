@@ -1,13 +1,14 @@
 //! PL005 header-regex: header values are compared as they stand, not as patterns.
 
-use super::allow::Allow;
+use super::clause::Clause;
+use super::code::Code;
 use super::edit::{Editor, quote, rule_node};
-use super::finding::{Code, Edit, Suggestion};
+use super::finding::{Edit, Suggestion};
 use super::registry::{Found, Run};
 use crate::l7::{HeaderRule, L7Rules};
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
-    for allow in run.allows.iter() {
+    for allow in run.clauses.iter() {
         let L7Rules::Http(rules) = allow.l7() else {
             continue;
         };
@@ -26,7 +27,7 @@ pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
 
 fn report<'a>(
     run: &Run<'a>,
-    allow: &Allow<'a>,
+    allow: &Clause<'a>,
     at: (usize, usize),
     header: &HeaderRule,
 ) -> Option<Found> {
@@ -57,14 +58,14 @@ fn report<'a>(
 
 fn edit<'a>(
     run: &Run<'a>,
-    allow: &Allow<'a>,
+    allow: &Clause<'a>,
     (at, place): (usize, usize),
     name: &str,
 ) -> Option<Edit> {
     let document = run.documents.get(allow.document)?;
     let (element, _) = allow.element?;
     run.trees.with(document, |tree| {
-        let element = rule_node(tree, allow.spec, allow.rule)?
+        let element = rule_node(tree, allow.of, allow.spec, allow.rule)?
             .get("toPorts")?
             .item(element)?;
         let rule = element.get("rules")?.get("http")?.item(at)?;

@@ -1,15 +1,16 @@
 //! PL006 l7-shadowed: requests pass if any rule matches, so a wider rule makes a narrower one
 //! meaningless.
 
-use super::allow::Allow;
+use super::clause::Clause;
+use super::code::Code;
 use super::cover_l7::shadows;
-use super::finding::{Code, Suggestion};
+use super::finding::Suggestion;
 use super::prune::Pruning;
 use super::registry::{Found, Run};
 use crate::l7::L7Rules;
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
-    for narrow in run.allows.iter().filter(|allow| !allow.l7().is_none()) {
+    for narrow in run.clauses.allows().filter(|allow| !allow.l7().is_none()) {
         let shadowing = shadowing(run, narrow);
         let Some((wide, at, place)) = shadowing.first() else {
             continue;
@@ -57,20 +58,15 @@ pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
 }
 
 /// Every L7 rule that covers one of `narrow`: the allowance it stands in, and both places.
-fn shadowing<'r, 'a>(run: &'r Run<'a>, narrow: &Allow<'a>) -> Vec<(&'r Allow<'a>, usize, usize)> {
-    let wider = |wide: &&Allow<'_>| {
-        !wide.l7().is_none()
-            && wide.covers_subject(narrow)
-            && wide.covers_peers(narrow)
-            && wide.covers_ports(narrow)
-    };
-    let pairs = |wide: &'r Allow<'a>| {
+fn shadowing<'r, 'a>(run: &'r Run<'a>, narrow: &Clause<'a>) -> Vec<(&'r Clause<'a>, usize, usize)> {
+    let wider = |wide: &&Clause<'_>| !wide.l7().is_none() && wide.covers_flows(narrow);
+    let pairs = |wide: &'r Clause<'a>| {
         shadows(wide.l7(), narrow.l7())
             .into_iter()
             .map(move |(at, place)| (wide, at, place))
     };
-    run.allows
-        .beside(narrow)
+    run.clauses
+        .allows_beside(narrow)
         .filter(wider)
         .flat_map(pairs)
         .collect()

@@ -1,17 +1,19 @@
 //! Taking allowances and L7 rules out of policies, without leaving behind what would allow more.
 //!
 //! A list of L7 rules that has lost its last one would let everything pass, so its element goes
-//! too; a rule that has lost its last element likewise; and of a list of rules `{}` stays, which
-//! allows nothing and keeps the default deny.
+//! too; a rule that has lost its last element likewise; and of a list of allowances `{}` stays,
+//! which allows nothing and keeps the default deny. Other lists do not lose their last rule: there
+//! is nothing to write in its place.
 
 use std::collections::BTreeSet;
 
-use super::allow::Allow;
-use super::edit::{Editor, rule_list};
+use super::clause::Clause;
+use super::edit::{Editor, element_list, rule_list};
 use super::finding::Edit;
 use super::registry::Run;
 use crate::l7::L7Rules;
-use crate::rule::{Rule, Spec};
+use crate::rule::{Action, Document, Rule, Spec};
+use crate::staged::Staging;
 use crate::yaml::Node;
 
 /// What is to be taken out.
@@ -20,6 +22,7 @@ pub(super) struct Pruning<'a>(Vec<Pruned<'a>>);
 
 struct Pruned<'a> {
     document: usize,
+    of: &'a Document,
     spec: &'a Spec,
     rule: &'a Rule,
     whole: bool,
@@ -29,16 +32,27 @@ struct Pruned<'a> {
 }
 
 impl<'a> Pruning<'a> {
-    fn of(&mut self, allow: &Allow<'a>) -> Option<&mut Pruned<'a>> {
+    fn of(&mut self, allow: &Clause<'a>) -> Option<&mut Pruned<'a>> {
+        self.at(allow.document, allow.of, allow.spec, allow.rule)
+    }
+
+    fn at(
+        &mut self,
+        document: usize,
+        of: &'a Document,
+        spec: &'a Spec,
+        rule: &'a Rule,
+    ) -> Option<&mut Pruned<'a>> {
         let known = self
             .0
             .iter()
-            .position(|pruned| std::ptr::eq(pruned.rule, allow.rule));
+            .position(|pruned| std::ptr::eq(pruned.rule, rule));
         let place = known.unwrap_or_else(|| {
             self.0.push(Pruned {
-                document: allow.document,
-                spec: allow.spec,
-                rule: allow.rule,
+                document,
+                of,
+                spec,
+                rule,
                 whole: false,
                 elements: BTreeSet::new(),
                 items: BTreeSet::new(),
@@ -48,8 +62,8 @@ impl<'a> Pruning<'a> {
         self.0.get_mut(place)
     }
 
-    /// Takes out an allowance.
-    pub(super) fn allow(&mut self, allow: &Allow<'a>) {
+    /// Takes out an element, or the rule that it is all of.
+    pub(super) fn allow(&mut self, allow: &Clause<'a>) {
         let Some(pruned) = self.of(allow) else { return };
         match allow.element {
             Some((element, _)) => drop(pruned.elements.insert(element)),
@@ -57,8 +71,21 @@ impl<'a> Pruning<'a> {
         }
     }
 
+    /// Takes out a whole rule.
+    pub(super) fn rule(
+        &mut self,
+        document: usize,
+        of: &'a Document,
+        spec: &'a Spec,
+        rule: &'a Rule,
+    ) {
+        if let Some(pruned) = self.at(document, of, spec, rule) {
+            pruned.whole = true;
+        }
+    }
+
     /// Takes out one L7 rule of an allowance.
-    pub(super) fn item(&mut self, allow: &Allow<'a>, place: usize) {
+    pub(super) fn item(&mut self, allow: &Clause<'a>, place: usize) {
         let (Some(pruned), Some((element, _))) = (self.of(allow), allow.element) else {
             return;
         };
@@ -84,6 +111,7 @@ impl<'a> Pruning<'a> {
             other.whole
                 && std::ptr::eq(other.spec, first.spec)
                 && other.rule.direction == first.rule.direction
+                && other.rule.action == first.rule.action
         };
         if self.0.iter().take(at).any(|earlier| beside(&earlier)) {
             return Vec::new();
@@ -93,10 +121,19 @@ impl<'a> Pruning<'a> {
             .iter()
             .filter(beside)
             .map(|pruned| pruned.rule.index)
-            .collect();
-        first
-            .on_list(run, |editor, list| Some(editor.remove(list, &gone, "{}")))
-            .unwrap_or_default()
+            .collect::<BTreeSet<usize>>();
+        // Staged rules are known by their places, which would shift.
+        if matches!(first.of.staging, Staging::Rules(_)) {
+            return Vec::new();
+        }
+        let empties = first.rule.action == Action::Allow && !first.of.name.kind.is_kubernetes();
+        let edits = first.on_list(run, |editor, list| {
+            match empties || list.len() > gone.len() {
+                true => Some(editor.remove(list, &gone, "{}")),
+                false => None,
+            }
+        });
+        edits.unwrap_or_default()
     }
 }
 
@@ -124,7 +161,7 @@ impl<'a> Pruned<'a> {
         run.trees.with(document, |tree| {
             edit(
                 &Editor::of(document),
-                rule_list(tree, self.spec, self.rule)?,
+                rule_list(tree, self.of, self.spec, self.rule)?,
             )
         })
     }
@@ -132,7 +169,7 @@ impl<'a> Pruned<'a> {
     /// The edits inside a rule that stays.
     fn parts(&self, run: &Run<'a>) -> Vec<Edit> {
         let edits = self.on_list(run, |editor, list| {
-            let elements = list.item(self.rule.index)?.get("toPorts")?;
+            let elements = element_list(list.item(self.rule.index)?)?;
             let mut edits = editor.remove(elements, &self.elements, "{}");
             for (place, element) in self.rule.ports.iter().flatten().enumerate() {
                 let gone: BTreeSet<usize> = self

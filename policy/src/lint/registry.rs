@@ -1,21 +1,36 @@
 //! The lints in order, and what each gets to see.
 
-use super::allow::Allows;
+use super::clause::Clauses;
+use super::code::Code;
 use super::edit::Trees;
-use super::finding::{Code, Finding, Related, Suggestion};
-use super::{pl001, pl002, pl003, pl004, pl005, pl006};
+use super::finding::{Finding, Related, Suggestion};
+use super::people::People;
+use super::{
+    pl001, pl002, pl003, pl004, pl005, pl006, pl010, pl011, pl012, pl014, pl015, pl016, pl017,
+    pl018, pl019, pl020,
+};
 use crate::options::Options;
-use crate::rule::{Document, Location};
+use crate::rule::{Document, Location, Spec};
 use crate::world::World;
 
 /// One after the other over the whole set.
-const LINTS: [fn(&Run<'_>, &mut Vec<Found>); 6] = [
+const LINTS: [fn(&Run<'_>, &mut Vec<Found>); 16] = [
     pl001::run,
     pl002::run,
     pl003::run,
     pl004::run,
     pl005::run,
     pl006::run,
+    pl010::run,
+    pl011::run,
+    pl012::run,
+    pl014::run,
+    pl015::run,
+    pl016::run,
+    pl017::run,
+    pl018::run,
+    pl019::run,
+    pl020::run,
 ];
 
 /// Looks for what a set of policies will do that its authors most likely did not mean.
@@ -41,9 +56,9 @@ const LINTS: [fn(&Run<'_>, &mut Vec<Found>); 6] = [
 pub fn lint(documents: &[Document], world: Option<&World>, options: &Options) -> Vec<Finding> {
     let run = Run {
         documents,
-        world,
+        people: world.map(|world| People::of(world, &options.cluster_name)),
         options,
-        allows: Allows::of(documents, options),
+        clauses: Clauses::of(documents, options),
         trees: Trees::default(),
     };
     let mut found = Vec::new();
@@ -57,11 +72,21 @@ pub fn lint(documents: &[Document], world: Option<&World>, options: &Options) ->
 /// What a lint works on.
 pub(super) struct Run<'a> {
     pub(super) documents: &'a [Document],
-    pub(super) world: Option<&'a World>,
+    /// Who exists, if a world was given.
+    pub(super) people: Option<People<'a>>,
     pub(super) options: &'a Options,
-    /// Every allowance of every document, in order.
-    pub(super) allows: Allows<'a>,
+    /// Every rule of every document, in order.
+    pub(super) clauses: Clauses<'a>,
     pub(super) trees: Trees<'a>,
+}
+
+impl<'a> Run<'a> {
+    /// Every spec with its document, in order.
+    pub(super) fn specs(&self) -> impl Iterator<Item = (&'a Document, &'a Spec)> {
+        let specs =
+            |document: &'a Document| document.specs.iter().map(move |spec| (document, spec));
+        self.documents.iter().flat_map(specs)
+    }
 }
 
 /// A finding and the number of its document.

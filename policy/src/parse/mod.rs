@@ -20,3 +20,4 @@ pub use error::{ParseError, ParseErrorKind};
 
 pub(crate) use at::{At, Reader};
 pub(crate) use block::parse_block;
+pub(crate) use error::suggest;

@@ -59,6 +59,14 @@ impl<'t> Node<'t> {
         }
     }
 
+    /// How many elements a list has; none if this is no list.
+    pub(crate) fn len(&self) -> usize {
+        match &self.value {
+            Value::List(items) => items.len(),
+            _ => 0,
+        }
+    }
+
     pub(crate) fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
     }

@@ -1,0 +1,240 @@
+//! PL010 nobody-fits: a selector that fits nobody in the world.
+
+use std::collections::HashMap;
+
+use porin_identity::{Labels, Operator, Requirement, Selector, key, source};
+
+use super::clause::subject;
+use super::code::Code;
+use super::edit::{Editor, peer_node, rule_node, spec_node};
+use super::finding::Suggestion;
+use super::people::People;
+use super::pl002::meant;
+use super::registry::{Found, Run};
+use super::side::pods;
+use crate::parse::suggest;
+use crate::peer::scope_peer;
+use crate::peers::{Peer, Peers};
+use crate::rule::{Document, Guards, Location, Rule, Spec};
+use crate::world::Workload;
+
+pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
+    let Some(people) = &run.people else { return };
+    let mut known = Known {
+        people,
+        answers: HashMap::new(),
+    };
+    for (index, document) in run.documents.iter().enumerate() {
+        for spec in document
+            .specs
+            .iter()
+            .filter(|spec| spec.guards == Guards::Endpoints)
+        {
+            let guarded = subject(document, spec);
+            if !spec.subject.is_everything() && known.fits_nobody(&guarded) {
+                let place = subject_place(run, document, spec);
+                found.extend(report(
+                    run,
+                    index,
+                    place,
+                    people,
+                    &guarded,
+                    "this policy guards nobody",
+                ));
+                continue;
+            }
+            for rule in &spec.rules {
+                peers(run, (index, document), spec, rule, &mut known, found);
+            }
+        }
+    }
+}
+
+/// What is known of selectors that were asked about before.
+struct Known<'r, 'w> {
+    people: &'r People<'w>,
+    answers: HashMap<Selector, bool>,
+}
+
+impl Known<'_, '_> {
+    fn fits_nobody(&mut self, selector: &Selector) -> bool {
+        if let Some(answer) = self.answers.get(selector) {
+            return *answer;
+        }
+        let nobody =
+            self.people.can_tell(selector) && self.people.fitting(selector).next().is_none();
+        self.answers.insert(selector.clone(), nobody);
+        nobody
+    }
+}
+
+fn peers(
+    run: &Run<'_>,
+    (index, document): (usize, &Document),
+    spec: &Spec,
+    rule: &Rule,
+    known: &mut Known<'_, '_>,
+    found: &mut Vec<Found>,
+) {
+    let Peers::Listed(listed) = &rule.peers else {
+        return;
+    };
+    let people = known.people;
+    for (place, peer) in listed.iter().enumerate() {
+        let selector = match peer {
+            Peer::Endpoints(written) if written.is_everything() => continue,
+            Peer::Endpoints(written) => {
+                let scoped = scope_peer(written, &spec.subject, &document.name, run.options);
+                // PL002 says it better.
+                if !known.fits_nobody(&scoped)
+                    || !meant(run, document, spec, written, people).is_empty()
+                {
+                    continue;
+                }
+                scoped
+            }
+            Peer::Pods(peer) if peer.pods.as_ref().is_none_or(Selector::is_everything) => continue,
+            Peer::Pods(peer) => pods(peer, document.name.namespace.as_deref()),
+            _ => continue,
+        };
+        if known.fits_nobody(&selector) {
+            let place = peer_place(run, index, spec, rule, place);
+            found.extend(report(
+                run,
+                index,
+                place,
+                people,
+                &selector,
+                "this peer is nobody",
+            ));
+        }
+    }
+}
+
+fn report(
+    run: &Run<'_>,
+    index: usize,
+    location: Location,
+    people: &People<'_>,
+    selector: &Selector,
+    so: &str,
+) -> Option<Found> {
+    let reason = format!(
+        "no workload of the world fits `{}`, so {so}",
+        plain(selector)
+    );
+    let advice = match near_miss(selector, people) {
+        Some((workload, what)) => format!(
+            "`{}` in namespace {} would fit but for {what}; mend the selector, or the world file",
+            workload.name, workload.namespace
+        ),
+        None => "mend the selector, or add to the world file whom it is for".to_owned(),
+    };
+    let place = (index, location);
+    Found::new(
+        run,
+        Code::NobodyFits,
+        place,
+        None,
+        reason,
+        Suggestion::words(advice),
+    )
+}
+
+/// A selector without the cluster that scoping added.
+fn plain(selector: &Selector) -> Selector {
+    let terms = selector.requirements().iter();
+    terms
+        .filter(|term| term.key.key() != key::CLUSTER)
+        .cloned()
+        .collect()
+}
+
+/// The workload that misses a selector by the least, and by what.
+fn near_miss<'w>(selector: &Selector, people: &People<'w>) -> Option<(&'w Workload, String)> {
+    let labels_asked = plain(selector)
+        .requirements()
+        .iter()
+        .filter(|term| !term.key.covers(source::K8S, key::NAMESPACE))
+        .count();
+    let misses = people.iter().filter_map(|(workload, labels)| {
+        let mut missing = selector
+            .requirements()
+            .iter()
+            .filter(|term| !term.matches(labels));
+        let (term, None) = (missing.next()?, missing.next()) else {
+            return None;
+        };
+        let (rank, what) = miss(term, labels, labels_asked)?;
+        Some((rank, *workload, what))
+    });
+    let best = misses.min_by_key(|(rank, workload, _)| (*rank, workload.name.clone()))?;
+    Some((best.1, best.2))
+}
+
+/// How a workload misses a term, and how likely it is the one that was meant: a similar value or
+/// key, another namespace, or one label of several.
+fn miss(term: &Requirement, labels: &Labels, labels_asked: usize) -> Option<(u8, String)> {
+    let Operator::Equals(value) = &term.operator else {
+        return (labels_asked > 1).then(|| (3, format!("`{term}`")));
+    };
+    let own = labels
+        .iter()
+        .find(|label| term.key.covers(label.source(), label.key()));
+    if let Some(own) = own {
+        let has = format!("`{term}` (it has `{}`)", own.value());
+        if suggest(value, &[own.value()]).is_some() {
+            return Some((0, has));
+        }
+        let elsewhere = term.key.covers(source::K8S, key::NAMESPACE) && labels_asked > 0;
+        return (elsewhere || labels_asked > 1).then_some((2, has));
+    }
+    let similar = |label: &&porin_identity::Label| {
+        label.value() == &**value && suggest(term.key.key(), &[label.key()]).is_some()
+    };
+    if let Some(label) = labels.iter().find(similar) {
+        return Some((
+            1,
+            format!("`{term}` (it has `{}={}`)", label.key(), label.value()),
+        ));
+    }
+    (labels_asked > 1).then(|| (3, format!("`{term}`")))
+}
+
+fn subject_place(run: &Run<'_>, document: &Document, spec: &Spec) -> Location {
+    let named = run
+        .documents
+        .iter()
+        .find(|other| std::ptr::eq(*other, document));
+    let place = named.and_then(|document| {
+        run.trees.with(document, |tree| {
+            let node = spec_node(tree, spec)?;
+            let fields = ["endpointSelector", "podSelector", "subject"];
+            let node = fields.iter().find_map(|field| node.get(field))?;
+            Some(Editor::of(document).location(node.start))
+        })
+    });
+    place.unwrap_or_else(|| spec.location.clone())
+}
+
+/// Where a peer stands; else where its rule does.
+pub(super) fn peer_place(
+    run: &Run<'_>,
+    index: usize,
+    spec: &Spec,
+    rule: &Rule,
+    place: usize,
+) -> Location {
+    let document = run.documents.get(index);
+    let found = document.and_then(|document| {
+        run.trees.with(document, |tree| {
+            let Peers::Listed(peers) = &rule.peers else {
+                return None;
+            };
+            let node = rule_node(tree, document, spec, rule)?;
+            let node = peer_node(node, rule.direction, peers, place)?;
+            Some(Editor::of(document).location(node.start))
+        })
+    });
+    found.unwrap_or_else(|| rule.location.clone())
+}

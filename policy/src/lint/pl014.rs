@@ -1,0 +1,93 @@
+//! PL014 block-of-workloads: blocks speak of addresses outside of the cluster.
+
+use ipnet::IpNet;
+
+use super::code::Code;
+use super::finding::Suggestion;
+use super::people::People;
+use super::pl010::peer_place;
+use super::registry::{Found, Run};
+use crate::options::{IpBlocks, Options};
+use crate::peers::{CidrPeer, Peer, Peers};
+use crate::rule::{Action, PolicyKind, Rule, Spec};
+
+/// So many are named.
+const NAMED: usize = 3;
+
+pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
+    let Some(people) = &run.people else { return };
+    for (index, document) in run.documents.iter().enumerate() {
+        if speaks_of_pods(document.name.kind, run.options) {
+            continue;
+        }
+        for spec in &document.specs {
+            for rule in &spec.rules {
+                let Peers::Listed(peers) = &rule.peers else {
+                    continue;
+                };
+                for (place, peer) in peers.iter().enumerate() {
+                    let Peer::Cidr(cidr) = peer else { continue };
+                    found.extend(report(run, people, (index, spec, rule, place), cidr));
+                }
+            }
+        }
+    }
+}
+
+fn speaks_of_pods(kind: PolicyKind, options: &Options) -> bool {
+    match kind {
+        PolicyKind::NetworkPolicy => options.ip_blocks == IpBlocks::MatchPods,
+        kind if kind.is_kubernetes() => true,
+        _ => options.cidr_match.pods,
+    }
+}
+
+fn report(
+    run: &Run<'_>,
+    people: &People<'_>,
+    (index, spec, rule, place): (usize, &Spec, &Rule, usize),
+    cidr: &CidrPeer,
+) -> Option<Found> {
+    // The block of all addresses means the internet.
+    let block = cidr.block().filter(|block| block.prefix_len() > 0)?;
+    let left_out = |address: &std::net::IpAddr| {
+        cidr.except
+            .iter()
+            .any(|hole: &IpNet| hole.contains(address))
+    };
+    let mut names: Vec<String> = people
+        .inside(block)
+        .filter(|(address, _)| !left_out(address))
+        .map(|(_, workload)| format!("`{}` in namespace {}", workload.name, workload.namespace))
+        .collect();
+    names.dedup();
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    if names.is_empty() {
+        return None;
+    }
+    let named = names.join(", ");
+    let others = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    let effect = match rule.action {
+        Action::Deny => "they are not denied",
+        Action::Allow | Action::Pass => "they are not allowed",
+    };
+    let reason = format!(
+        "{block} holds addresses of {named}{others}, but a block speaks only of what lies outside of the cluster: {effect} by this rule"
+    );
+    let advice = "name workloads by their labels; leave their range out of the block, or have blocks match pods (`policy-cidr-match-mode`)";
+    let location = peer_place(run, index, spec, rule, place);
+    let place = (index, location);
+    Found::new(
+        run,
+        Code::BlockOfWorkloads,
+        place,
+        None,
+        reason,
+        Suggestion::words(advice),
+    )
+}
