@@ -143,8 +143,8 @@ pub use query::Query;
 pub use reference::{Answer, Reference};
 pub use resolve::Resolver;
 pub use rule::{
-    Action, AuthMode, DefaultDeny, Document, EmptyList, Guards, Location, PolicyKind, PolicyName,
-    PolicyTypes, Rule, Spec, Tier, list_field,
+    Action, AuthMode, DefaultDeny, Document, DocumentName, EmptyList, Guards, Location, PolicyKind,
+    PolicyName, PolicyTypes, Rule, Spec, Tier, list_field,
 };
 pub use rule_ref::RuleRef;
 pub use service::{Backends, CidrGroup, Service};

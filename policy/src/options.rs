@@ -45,7 +45,8 @@ pub enum RefusedDocuments {
     /// The document is left out and reported. The default under [`Semantics::Cilium`].
     Skip,
     /// The document is left out and reported, and its namespace (the whole cluster, if it is
-    /// clusterwide or its namespace cannot be read) is closed until it is mended.
+    /// clusterwide or its namespace cannot be read) is closed until it is mended. For a CIDR group:
+    /// whom the policies guard that name it, or name groups by labels.
     Deny,
 }
 

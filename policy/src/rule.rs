@@ -15,7 +15,7 @@ use porin_identity::{Label, Selector};
 use crate::direction::Direction;
 use crate::options::Options;
 use crate::parse::ParseError;
-use crate::peers::Peers;
+use crate::peers::{CidrSource, Peer, Peers};
 use crate::port_rule::PortRule;
 use crate::staged::Staging;
 
@@ -79,6 +79,16 @@ pub enum PolicyKind {
 }
 
 impl PolicyKind {
+    /// All kinds, in the order of their declaration.
+    pub const ALL: [Self; 6] = [
+        Self::CiliumNetworkPolicy,
+        Self::CiliumClusterwideNetworkPolicy,
+        Self::NetworkPolicy,
+        Self::AdminNetworkPolicy,
+        Self::BaselineAdminNetworkPolicy,
+        Self::ClusterNetworkPolicy,
+    ];
+
     /// The kind as it stands in a document's `kind` field.
     pub fn name(self) -> &'static str {
         match self {
@@ -143,6 +153,35 @@ impl fmt::Display for PolicyName {
             write!(f, "/{namespace}")?;
         }
         write!(f, "/{}", self.name)
+    }
+}
+
+/// What a document is known by, whether it is a policy or a group of blocks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DocumentName {
+    /// A policy.
+    Policy(PolicyName),
+    /// A CiliumCIDRGroup, by its `metadata.name`.
+    CidrGroup(Arc<str>),
+}
+
+impl DocumentName {
+    /// The name, if it is that of a policy.
+    pub fn policy(&self) -> Option<&PolicyName> {
+        match self {
+            Self::Policy(name) => Some(name),
+            Self::CidrGroup(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for DocumentName {
+    /// That of the policy; `ccg/NAME` for a group.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Policy(name) => name.fmt(f),
+            Self::CidrGroup(name) => write!(f, "ccg/{name}"),
+        }
     }
 }
 
@@ -220,6 +259,22 @@ impl Document {
         }
     }
 
+    /// Whether a rule speaks of that CIDR group, or of groups by their labels.
+    pub(crate) fn may_name_group(&self, group: &str) -> bool {
+        let mut rules = self.specs.iter().flat_map(|spec| &spec.rules);
+        rules.any(|rule| match &rule.peers {
+            Peers::Listed(peers) => peers.iter().any(|peer| match peer {
+                Peer::Cidr(cidr) => match &cidr.source {
+                    CidrSource::Group(name) => **name == *group,
+                    CidrSource::Groups(_) => true,
+                    CidrSource::Block(_) => false,
+                },
+                _ => false,
+            }),
+            Peers::Unspecified | Peers::Unnamed => false,
+        })
+    }
+
     /// The file that the document stands in, whole, as it was given to the parser.
     pub fn source_text(&self) -> &Arc<str> {
         &self.source.text
@@ -231,8 +286,10 @@ impl Document {
 pub(crate) struct Source {
     /// The text of the whole file.
     pub(crate) text: Arc<str>,
-    /// Which document of the file, from zero.
+    /// Which document of YAML or JSON, from zero.
     pub(crate) index: usize,
+    /// Which item of it, if it is a list.
+    pub(crate) item: Option<usize>,
 }
 
 /// One `spec`: whom it guards, and its rules.

@@ -12,7 +12,7 @@ use crate::endpoint::EndpointPolicy;
 use crate::explain::Explanation;
 use crate::parse::{ParseError, Refused, parse_documents};
 use crate::resolve::Resolver;
-use crate::rule::{Document, PolicyKind, PolicyName};
+use crate::rule::{Document, DocumentName, Location, PolicyKind, PolicyName};
 use crate::service::{CidrGroup, Service};
 use crate::{LoadError, Options, Query, RefusedDocuments, ResolveError, RuleCookie, RuleRef};
 
@@ -67,7 +67,7 @@ pub struct LoadReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedDocument {
     /// Its name, if that much could be read.
-    pub name: Option<PolicyName>,
+    pub name: Option<DocumentName>,
     /// The place of the fault, and what to do about it.
     pub error: ParseError,
     /// What became of it.
@@ -148,7 +148,8 @@ impl PolicySet {
     ///
     /// A document that cannot be enforced never takes the place of its predecessor in force; what
     /// else becomes of it [`Options::refused`] says. A file that cannot even be taken apart counts
-    /// as the predecessor of all documents that came from it.
+    /// as the predecessor of all documents that came from it. CIDR groups are documents in all of
+    /// this: a refused one keeps the group of that name that is in force.
     ///
     /// # Errors
     /// With [`RefusedDocuments::Error`], if any document is refused; nothing has changed then.
@@ -186,7 +187,7 @@ impl PolicySet {
         };
         let mut reports = Vec::new();
         for refused in refused {
-            let outcome = next.settle(&refused, self, &documents, mode);
+            let outcome = next.settle(&refused, self, &mut documents, mode);
             reports.push(Self::report(refused, outcome));
         }
         for document in documents.into_values() {
@@ -263,51 +264,97 @@ impl PolicySet {
         &mut self,
         refused: &Refused,
         old: &Self,
-        new: &BTreeMap<PolicyName, Document>,
+        new: &mut BTreeMap<PolicyName, Document>,
         mode: RefusedDocuments,
     ) -> RefusedOutcome {
-        let file = refused.error.location().file();
-        let precedes = |name: &PolicyName, held: &Held| match &refused.name {
-            Some(refused) => name == refused,
-            None => held.document.location.file() == file,
-        };
-        let mut stays = refused
-            .name
-            .as_ref()
-            .is_some_and(|name| new.contains_key(name));
-        for (name, held) in old
-            .documents
-            .iter()
-            .filter(|(name, held)| precedes(name, held))
-        {
-            stays = true;
-            if !new.contains_key(name) {
-                self.cookies.insert(&held.compiled);
-                self.documents.insert(name.clone(), held.clone());
+        let stays = match &refused.name {
+            Some(DocumentName::Policy(name)) => {
+                self.keep_policies(old, new, |known, _| known == name) || new.contains_key(name)
             }
-        }
-        match (stays, mode) {
-            (true, _) => RefusedOutcome::PredecessorStays,
-            (false, RefusedDocuments::Deny) => {
-                self.close(refused);
+            Some(DocumentName::CidrGroup(name)) => {
+                self.keep_groups(old, |group| group.name == *name) || self.groups.contains_key(name)
+            }
+            None => {
+                let file = refused.error.location().file();
+                let policies = self.keep_policies(old, new, |_, at| at.file() == file);
+                self.keep_groups(old, |group| group.location.file() == file) || policies
+            }
+        };
+        match (stays, mode, &refused.name) {
+            (true, _, _) => RefusedOutcome::PredecessorStays,
+            (false, RefusedDocuments::Deny, Some(DocumentName::CidrGroup(group))) => {
+                self.close_users(group, refused, new);
                 RefusedOutcome::Closed
             }
-            (false, RefusedDocuments::Skip | RefusedDocuments::Error) => RefusedOutcome::LeftOut,
+            (false, RefusedDocuments::Deny, name) => {
+                let name = name.as_ref().and_then(DocumentName::policy).cloned();
+                self.close(name, refused, &refused.subjects);
+                RefusedOutcome::Closed
+            }
+            (false, RefusedDocuments::Skip | RefusedDocuments::Error, _) => RefusedOutcome::LeftOut,
         }
     }
 
-    fn close(&mut self, refused: &Refused) {
+    /// Keeps what was in force, unless something new has its name; whether there was anything.
+    fn keep_policies(
+        &mut self,
+        old: &Self,
+        new: &BTreeMap<PolicyName, Document>,
+        precedes: impl Fn(&PolicyName, &Location) -> bool,
+    ) -> bool {
+        let mut any = false;
+        for (name, held) in &old.documents {
+            if precedes(name, &held.document.location) {
+                any = true;
+                if !new.contains_key(name) {
+                    self.cookies.insert(&held.compiled);
+                    self.documents.insert(name.clone(), held.clone());
+                }
+            }
+        }
+        any
+    }
+
+    /// The same for groups.
+    fn keep_groups(&mut self, old: &Self, precedes: impl Fn(&CidrGroup) -> bool) -> bool {
+        let mut any = false;
+        for group in old.groups.values().filter(|group| precedes(group)) {
+            any = true;
+            let name = Arc::clone(&group.name);
+            self.groups.entry(name).or_insert_with(|| group.clone());
+        }
+        any
+    }
+
+    /// Nobody knows what a rule means that names a group which cannot be read, so whom the policies
+    /// with such rules guard is closed off instead.
+    fn close_users(
+        &mut self,
+        group: &str,
+        refused: &Refused,
+        new: &mut BTreeMap<PolicyName, Document>,
+    ) {
+        let users: Vec<_> = new
+            .extract_if(.., |_, document| document.may_name_group(group))
+            .collect();
+        for (name, document) in users {
+            let subjects = document.specs.iter().map(|spec| spec.subject.clone());
+            self.close(Some(name), refused, &subjects.collect::<Vec<_>>());
+        }
+    }
+
+    fn close(&mut self, name: Option<PolicyName>, refused: &Refused, subjects: &[Selector]) {
         let location = &refused.location;
-        let name = refused.name.clone().unwrap_or_else(|| PolicyName {
+        let name = name.unwrap_or_else(|| PolicyName {
             kind: PolicyKind::CiliumClusterwideNetworkPolicy,
             namespace: None,
             name: format!("{} document {}", location.file(), refused.index).into(),
         });
-        let compiled = closed(&name, &refused.subjects, location, &self.options, |rule| {
+        let compiled = closed(&name, subjects, location, &self.options, |rule| {
             self.cookies.number(rule)
         });
         self.cookies.insert(&compiled);
-        let (subjects, compiled) = (refused.subjects.clone(), Arc::new(compiled));
+        let (subjects, compiled) = (subjects.to_vec(), Arc::new(compiled));
         self.closed.insert(name, Closed { subjects, compiled });
     }
 
@@ -334,7 +381,7 @@ impl PolicySet {
         let error = document.accept(&self.options).err()?.clone();
         Some(Refused {
             index: 0,
-            name: Some(document.name.clone()),
+            name: Some(DocumentName::Policy(document.name.clone())),
             subjects: document
                 .specs
                 .iter()

@@ -3,6 +3,9 @@
 use crate::Direction;
 use crate::rule::{Action, PolicyKind, Rule};
 
+/// The annotation that stages.
+pub(crate) const STAGED: &str = "policy.porin.dev/staged";
+
 /// Which rules of a document are staged: they take no part in what is enforced, and every decision
 /// tells what it would be with them.
 ///

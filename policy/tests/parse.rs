@@ -90,11 +90,24 @@ fn every_refusal_names_place_field_reason_and_remedy() {
 
 #[test]
 fn what_is_no_policy_is_told_so() {
-    let pod = parse_documents("k.yaml", "apiVersion: v1\nkind: Pod\n");
-    assert_eq!(
-        pod.refused[0].error.to_string(),
-        "k.yaml:2:7: kind: `Pod` of `v1` is no policy; use CiliumNetworkPolicy or CiliumClusterwideNetworkPolicy of `cilium.io/v2`, NetworkPolicy of `networking.k8s.io/v1`, or a kind of `policy.networking.k8s.io`",
-    );
+    for (object, reason) in [
+        (
+            "apiVersion: v1\nkind: Pod\n",
+            "`Pod` of `v1` is no policy; use CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, CiliumCIDRGroup, NetworkPolicy, AdminNetworkPolicy, BaselineAdminNetworkPolicy, ClusterNetworkPolicy, or a list of them",
+        ),
+        (
+            "apiVersion: extensions/v1beta1\nkind: NetworkPolicy\n",
+            "`NetworkPolicy` of `extensions/v1beta1` is no policy; use `NetworkPolicy` of `networking.k8s.io/v1`",
+        ),
+        (
+            "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolic\n",
+            "`CiliumNetworkPolic` of `cilium.io/v2` is no policy; use `CiliumNetworkPolicy` of `cilium.io/v2`",
+        ),
+    ] {
+        let refused = &parse_documents("k.yaml", object).refused[0];
+        let expected = format!("k.yaml:2:7: kind: {reason}");
+        assert_eq!(refused.error.to_string(), expected);
+    }
 }
 
 #[test]

@@ -31,7 +31,11 @@ impl<'a> Trees<'a> {
                 .entry(text.as_ptr())
                 .or_insert_with(read),
         );
-        look(trees.get(document.source.index)?.as_ref()?)
+        let tree = trees.get(document.source.index)?.as_ref()?;
+        look(match document.source.item {
+            None => tree,
+            Some(item) => tree.get("items")?.item(item)?,
+        })
     }
 }
 

@@ -66,11 +66,14 @@ impl<'a> At<'a> {
         })
     }
 
-    /// `spec.ingress[0]`
+    /// `spec.ingress[0]`, `metadata.labels["example.com/name"]`
     pub(crate) fn path(&self) -> String {
         let mut path = self.parent.map(At::path).unwrap_or_default();
         match self.step {
             Step::Root => {}
+            Step::Field(field) if field.contains(['.', '/', ':']) => {
+                path.push_str(&format!("[{field:?}]"));
+            }
             Step::Field(field) => {
                 if !path.is_empty() {
                     path.push('.');

@@ -6,11 +6,12 @@ use porin_identity::Selector;
 
 use super::at::{At, Reader};
 use super::error::{ParseError, ParseErrorKind};
-use super::{cilium, kubernetes, meta};
+use super::kind::{Kind, Listed, kind};
+use super::{cidr_group, cilium, kubernetes, list, meta, staging};
 use crate::peers::{Peer, Peers};
 use crate::port_rule::{Port, PortProtocol, PortRule, PortSpec, TlsRules};
 use crate::rule::{
-    Document, Guards, Location, Objection, Objector, PolicyKind, PolicyName, Rule, Source, Spec,
+    Document, DocumentName, Guards, Location, Objection, Objector, PolicyKind, Rule, Source, Spec,
 };
 use crate::service::CidrGroup;
 use crate::staged::Staging;
@@ -30,10 +31,11 @@ pub struct Parsed {
 /// A document that was refused.
 #[derive(Debug, Clone)]
 pub struct Refused {
-    /// Which document of the file, from zero; documents that hold nothing do not count.
+    /// Which document of the file, from zero; documents that hold nothing do not count, and every
+    /// item of a list does.
     pub index: usize,
     /// Its name, if that much could be read.
-    pub name: Option<PolicyName>,
+    pub name: Option<DocumentName>,
     /// Whom it meant to guard, as written, where that could be read; empty where it could not.
     pub subjects: Vec<Selector>,
     /// Where it begins.
@@ -42,59 +44,151 @@ pub struct Refused {
     pub error: ParseError,
 }
 
-/// Reads every document of a file. Each stands alone: a refused one changes nothing for the rest.
+/// Reads every document of a file: policies, CIDR groups, and lists of them. Each stands alone: a
+/// refused one changes nothing for the rest.
 ///
 /// `file` is only a name, for messages.
 pub fn parse_documents(file: &str, text: &str) -> Parsed {
-    let file: Arc<str> = file.into();
-    let source: Arc<str> = text.into();
     let lines = Lines::new(text);
-    let mut parsed = Parsed::default();
-    for (index, tree) in documents(text).into_iter().enumerate() {
-        let mut reader = Reader::new(Arc::clone(&file), &lines);
-        let node = match tree {
-            Ok(node) => node,
+    let mut reading = Reading {
+        file: file.into(),
+        lines: &lines,
+        text: text.into(),
+        index: 0,
+        parsed: Parsed::default(),
+    };
+    for (tree, node) in documents(text).into_iter().enumerate() {
+        match node {
+            Ok(node) => reading.root(tree, &node),
             Err(fault) => {
-                let error = reader.fault(fault);
-                let location = error.location().clone();
-                parsed.refused.push(Refused {
-                    index,
-                    name: None,
-                    subjects: Vec::new(),
-                    location,
-                    error,
-                });
-                continue;
+                let error = reading.reader().fault(fault);
+                reading.refuse(error.location().clone(), error, None, Vec::new());
             }
-        };
-        let source = Source {
-            text: Arc::clone(&source),
-            index,
-        };
-        match document(&mut reader, &node, source) {
-            Ok(document) => parsed.documents.push(document),
-            Err(error) => parsed
-                .refused
-                .push(refused(&file, &lines, &node, index, error)),
         }
     }
-    parsed
+    reading.parsed
+}
+
+struct Reading<'t> {
+    file: Arc<str>,
+    lines: &'t Lines<'t>,
+    text: Arc<str>,
+    /// How many documents have been read.
+    index: usize,
+    parsed: Parsed,
+}
+
+impl<'t> Reading<'t> {
+    fn reader(&self) -> Reader<'t> {
+        Reader::new(Arc::clone(&self.file), self.lines)
+    }
+
+    /// A whole YAML or JSON document.
+    fn root(&mut self, tree: usize, node: &Node<'_>) {
+        let root = At::root(node);
+        let reader = self.reader();
+        let Ok(Kind::List(assumed)) = kind(&reader, &root, None) else {
+            return self.object(&root, Place { tree, item: None }, None);
+        };
+        match list::items(&reader, &root) {
+            Ok(None) => {}
+            Ok(Some(list)) => {
+                let items = reader.items(&list).into_iter().flatten();
+                for (item, at) in items.enumerate() {
+                    let item = Some(item);
+                    self.object(&at, Place { tree, item }, assumed);
+                }
+            }
+            Err(error) => self.refuse(reader.location(&root), error, None, Vec::new()),
+        }
+    }
+
+    /// One object, which stands alone or in a list.
+    fn object(&mut self, at: &At<'_>, place: Place, assumed: Option<Listed>) {
+        let mut reader = self.reader();
+        let kind = kind(&reader, at, assumed);
+        let read = match &kind {
+            Ok(Kind::Policy(kind)) => document(&mut reader, at, *kind, self.source(place))
+                .map(|document| self.parsed.documents.push(document)),
+            Ok(Kind::CidrGroup) => cidr_group::cidr_group(&mut reader, at)
+                .map(|group| self.parsed.cidr_groups.push(group)),
+            Ok(Kind::List(_)) => Err(list::nested(&reader, at)),
+            Err(error) => Err(error.clone()),
+        };
+        match read {
+            Ok(()) => self.index += 1,
+            Err(error) => {
+                let mut reader = self.reader();
+                let location = reader.location(at);
+                let (name, subjects) = match kind {
+                    Ok(Kind::Policy(kind)) => {
+                        let name = meta::name(&reader, at, kind).ok();
+                        let subjects = subjects(&mut reader, at, kind);
+                        (name.map(DocumentName::Policy), subjects)
+                    }
+                    Ok(Kind::CidrGroup) => {
+                        let name = meta::plain_name(&reader, at, "group").ok();
+                        (name.map(DocumentName::CidrGroup), Vec::new())
+                    }
+                    Ok(Kind::List(_)) | Err(_) => (None, Vec::new()),
+                };
+                self.refuse(location, error, name, subjects);
+            }
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        location: Location,
+        error: ParseError,
+        name: Option<DocumentName>,
+        subjects: Vec<Selector>,
+    ) {
+        self.parsed.refused.push(Refused {
+            index: self.index,
+            name,
+            subjects,
+            location,
+            error,
+        });
+        self.index += 1;
+    }
+
+    fn source(&self, place: Place) -> Source {
+        Source {
+            text: Arc::clone(&self.text),
+            index: place.tree,
+            item: place.item,
+        }
+    }
+}
+
+/// Where an object stands in its file.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Which document of YAML or JSON.
+    tree: usize,
+    /// Which item of it, if it is a list.
+    item: Option<usize>,
 }
 
 fn document(
     reader: &mut Reader<'_>,
-    node: &Node<'_>,
+    root: &At<'_>,
+    kind: PolicyKind,
     source: Source,
 ) -> Result<Document, ParseError> {
-    let root = At::root(node);
-    let kind = kind(reader, &root)?;
-    let name = meta::name(reader, &root, kind)?;
+    let name = meta::name(reader, root, kind)?;
     let specs = match kind.is_kubernetes() {
-        false => cilium::specs(reader, &root, kind)?,
-        true => kubernetes::specs(reader, &root, kind)?,
+        false => cilium::specs(reader, root, kind)?,
+        true => kubernetes::specs(reader, root, kind)?,
     };
+    let staging = staging::staging(reader, root, kind, &specs)?;
     let late = match kind.is_kubernetes() {
         true => specs.first().map(|spec| (&spec.location, kind.name())),
+        false if staging != Staging::Enforced => {
+            specs.first().map(|spec| (&spec.location, "staged"))
+        }
         false => unenforced(&specs),
     };
     if let Some((location, field)) = late {
@@ -104,16 +198,24 @@ fn document(
         let of = Objector::Engine;
         reader.objections.push(Objection { of, error });
     }
-    let location = reader.location(&root);
-    let objections = std::mem::take(&mut reader.objections);
     Ok(Document {
         name,
-        location,
+        location: reader.location(root),
         specs,
-        staging: Staging::default(),
+        staging,
         source,
-        objections,
+        objections: std::mem::take(&mut reader.objections),
     })
+}
+
+/// The subjects of all specs of a document that was refused, or nothing if one of them cannot be
+/// read.
+fn subjects(reader: &mut Reader<'_>, root: &At<'_>, kind: PolicyKind) -> Vec<Selector> {
+    let subjects = match kind.is_kubernetes() {
+        false => cilium::subjects(reader, root),
+        true => kubernetes::subjects(reader, root, kind),
+    };
+    subjects.unwrap_or_default()
 }
 
 /// The first construct that the engine does not enforce yet.
@@ -155,57 +257,4 @@ fn unenforced(specs: &[Spec]) -> Option<(&Location, &'static str)> {
         let mut rules = spec.rules.iter();
         nodes.or_else(|| rules.find_map(|one| Some((&one.location, rule(one)?))))
     })
-}
-
-/// Which language the document is written in.
-fn kind(reader: &Reader<'_>, root: &At<'_>) -> Result<PolicyKind, ParseError> {
-    let api_version = reader.text_of(root, "apiVersion")?.unwrap_or_default();
-    let kind = reader.text_of(root, "kind")?.unwrap_or_default();
-    Ok(match (api_version, kind) {
-        ("cilium.io/v2", "CiliumNetworkPolicy") => PolicyKind::CiliumNetworkPolicy,
-        ("cilium.io/v2", "CiliumClusterwideNetworkPolicy") => {
-            PolicyKind::CiliumClusterwideNetworkPolicy
-        }
-        ("networking.k8s.io/v1", "NetworkPolicy") => PolicyKind::NetworkPolicy,
-        ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy") => {
-            PolicyKind::AdminNetworkPolicy
-        }
-        ("policy.networking.k8s.io/v1alpha1", "BaselineAdminNetworkPolicy") => {
-            PolicyKind::BaselineAdminNetworkPolicy
-        }
-        ("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy") => {
-            PolicyKind::ClusterNetworkPolicy
-        }
-        _ => {
-            let at = root.get("kind").unwrap_or(*root);
-            let (api_version, kind) = (api_version.to_owned(), kind.to_owned());
-            return Err(reader.error(&at, ParseErrorKind::Kind { api_version, kind }));
-        }
-    })
-}
-
-/// What can still be said about a document that was refused.
-fn refused(
-    file: &Arc<str>,
-    lines: &Lines<'_>,
-    node: &Node<'_>,
-    index: usize,
-    error: ParseError,
-) -> Refused {
-    let mut reader = Reader::new(Arc::clone(file), lines);
-    let root = At::root(node);
-    let location = reader.location(&root);
-    let kind = kind(&reader, &root).ok();
-    let name = kind.and_then(|kind| meta::name(&reader, &root, kind).ok());
-    let subjects = match kind {
-        Some(kind) if kind.is_kubernetes() => kubernetes::subjects(&mut reader, &root, kind),
-        _ => cilium::subjects(&mut reader, &root),
-    };
-    Refused {
-        index,
-        name,
-        subjects: subjects.unwrap_or_default(),
-        location,
-        error,
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::kind::known_kinds;
 use crate::rule::Location;
 use crate::yaml::FaultKind;
 
@@ -106,9 +107,7 @@ pub enum ParseErrorKind {
         suggestion: Option<String>,
     },
     /// A document of a kind that is no policy.
-    #[error(
-        "`{kind}` of `{api_version}` is no policy; use CiliumNetworkPolicy or CiliumClusterwideNetworkPolicy of `cilium.io/v2`, NetworkPolicy of `networking.k8s.io/v1`, or a kind of `policy.networking.k8s.io`"
-    )]
+    #[error("`{kind}` of `{api_version}` is no policy; {}", advise_kind(.kind))]
     Kind {
         /// `apiVersion` as written.
         api_version: String,
@@ -139,6 +138,19 @@ pub enum ParseErrorKind {
         /// The field or construct.
         field: String,
     },
+}
+
+/// The kind that was most likely meant, with the version that is read.
+fn advise_kind(kind: &str) -> String {
+    let names = known_kinds().map(|(_, name)| name);
+    let meant = suggest(kind.strip_suffix("List").unwrap_or(kind), &names);
+    let found = known_kinds()
+        .into_iter()
+        .find(|(_, name)| meant.as_deref() == Some(*name));
+    match found {
+        Some((version, name)) => format!("use `{name}` of `{version}`"),
+        None => format!("use {}, or a list of them", names.join(", ")),
+    }
 }
 
 fn advise(suggestion: Option<&str>) -> String {

@@ -8,12 +8,16 @@
 
 mod at;
 mod block;
+mod cidr_group;
 mod cilium;
 mod document;
 mod error;
+mod kind;
 mod kubernetes;
+mod list;
 mod meta;
 mod selector;
+mod staging;
 
 pub use document::{Parsed, Refused, parse_documents};
 pub use error::{ParseError, ParseErrorKind};
