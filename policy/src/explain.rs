@@ -7,7 +7,9 @@ use porin_identity::{Labels, Operator, Requirement, Selector, key, source};
 
 use crate::compile::CompiledRule;
 use crate::decision::Decision;
-use crate::peer::{PeerSelector, PeerSet};
+use crate::peer::PeerSelector;
+use crate::peer_set::PeerSet;
+use crate::port_rule::Port;
 use crate::ports::GroupId;
 use crate::rule::Action;
 use crate::{Options, Protocol, Query, Reason, RuleRef, Verdict};
@@ -214,10 +216,12 @@ impl fmt::Display for Obstacle {
 
 impl fmt::Display for GroupId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.protocol, self.port, self.end) {
+        match (self.protocol, &self.port, self.end) {
             (Protocol::ANY, ..) => f.write_str("every port"),
-            (protocol, 0, 0) => write!(f, "{protocol}"),
-            (protocol, first, last) if last > first => write!(f, "{protocol}/{first}-{last}"),
+            (protocol, Port::Number(0), 0) => write!(f, "{protocol}"),
+            (protocol, Port::Number(first), last) if last > *first => {
+                write!(f, "{protocol}/{first}-{last}")
+            }
             (protocol, port, _) => write!(f, "{protocol}/{port}"),
         }
     }
