@@ -176,8 +176,12 @@ impl Joined {
         if clash && semantics == Semantics::Cilium {
             return Err(Conflict::ServerNames);
         }
-        // No rules at all let everything through, and so do they beside others.
-        self.open |= next.open;
+        // Upstream no rules at all let everything through beside others too.
+        self.open = match (self.rules.is_empty(), next.rules.is_empty()) {
+            (true, false) if semantics == Semantics::Strict => next.open,
+            (false, true) if semantics == Semantics::Strict => self.open,
+            _ => self.open || next.open,
+        };
         self.rules.unite(&next.rules);
         Ok(())
     }

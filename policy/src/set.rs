@@ -449,10 +449,6 @@ impl PolicySet {
         self.documents().flat_map(fqdns).collect()
     }
 
-    pub(crate) fn services(&self) -> &[Service] {
-        &self.services
-    }
-
     /// The rule with a number, as kernel tables and events carry it.
     #[must_use]
     pub fn rule(&self, cookie: RuleCookie) -> Option<&Arc<RuleRef>> {
