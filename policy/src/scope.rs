@@ -118,6 +118,11 @@ fn joined<'a>(written: &'a Selector, terms: impl Iterator<Item = &'a Requirement
         .collect()
 }
 
+/// One subject of one policy, scoped.
+pub(crate) fn scope_subject(subject: &Selector, policy: &PolicyName) -> Selector {
+    Scope::new(policy, &Options::default()).subject(subject)
+}
+
 /// One peer selector of one policy, scoped.
 pub(crate) fn scope_peer(
     peer: &Selector,
