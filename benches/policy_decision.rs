@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let from = |peer, port| Query::ingress(World::pod(peer)).tcp(port);
     let questions = [
         (
-            "policy.decision",
+            "policy.decision_exact",
             from(World::EXACT_PEER, 80),
             Verdict::Allow,
         ),

@@ -1,5 +1,6 @@
 //! What does it take to resolve one endpoint's policy to a map state, with nothing known about its
-//! peers' selectors (cold), and after a new revision, with the selectors known (warm)?
+//! peers' selectors (cold), and after a new revision, with the selectors known (warm)? And what for
+//! the first 100 endpoints of a node?
 
 use std::error::Error;
 
@@ -27,12 +28,27 @@ fn main() -> Result<(), Box<dyn Error>> {
     let entries = resolver.resolve(subject)?.map_state().len();
     eprintln!("entries of the measured endpoint: {entries}");
     criterion
-        .benchmark_group("policy.resolve")
+        .benchmark_group("policy.resolve_warm")
         .bench_function(world.name(), |bencher| {
             bencher.iter(|| {
                 resolver.update(&policies);
                 resolver.resolve(subject)
             });
+        });
+    let hundred: Vec<_> = World::HUNDRED.map(World::pod).collect();
+    criterion
+        .benchmark_group("policy.resolve_100")
+        .bench_function(world.name(), |bencher| {
+            bencher.iter_batched_ref(
+                || Resolver::new(&policies, &identities),
+                |resolver| {
+                    hundred
+                        .iter()
+                        .map(|pod| resolver.resolve(*pod))
+                        .collect::<Vec<_>>()
+                },
+                BatchSize::PerIteration,
+            );
         });
     criterion.final_summary();
     Ok(())

@@ -1,5 +1,3 @@
-use std::fmt::Write as _;
-
 use ipnet::IpNet;
 use porin::identity::{AllocateError, Families, Identities, IdentityId, Labels};
 
@@ -76,6 +74,9 @@ impl World {
         Ok(Self { size, identities })
     }
 
+    /// The numbers of the pods of a size.
+    pub const HUNDRED: std::ops::Range<u32> = 0..100;
+
     /// The registry.
     #[must_use]
     pub fn identities(&self) -> &Identities {
@@ -113,73 +114,53 @@ impl World {
         Some((IdentityId::new(FIRST_BLOCK + u32::from(number)), block))
     }
 
-    /// Every policy as YAML, with a file name each.
+    /// Every policy as JSON, with a file name each.
     #[must_use]
     pub fn policies(&self) -> Vec<(String, String)> {
         let of_namespaces = self.size.policies / 20;
         let of_applications = self.size.policies - of_namespaces;
         let text = |number| {
-            let mut text = head(number);
-            if number < of_applications {
-                application(&mut text, number)
+            let spec = if number < of_applications {
+                application(number)
             } else {
-                namespace(&mut text)
+                NAMESPACE.to_owned()
             };
-            (format!("p{number}.yaml"), text)
+            let namespace = number % NAMESPACES;
+            let text = format!(
+                r#"{{"apiVersion":"cilium.io/v2","kind":"CiliumNetworkPolicy","metadata":{{"name":"p{number}","namespace":"ns-{namespace}"}},"spec":{spec}}}"#
+            );
+            (format!("p{number}.json"), text)
         };
         (0..self.size.policies).map(text).collect()
     }
 }
 
-fn head(number: u32) -> String {
+/// Three allowances and a denial inward, two allowances outward.
+fn application(n: u32) -> String {
+    let peer = |labels: &str| format!(r#"[{{"matchLabels":{{{labels}}}}}]"#);
+    let app = |n: u32| peer(&format!(r#""app":"app-{}""#, n % APPLICATIONS));
+    let env = |n: u32| peer(&format!(r#""env":"e{}""#, n % 3));
+    let tier = peer(&format!(
+        r#""k8s:io.kubernetes.pod.namespace":"ns-{}","tier":"t{}""#,
+        (n + 1) % NAMESPACES,
+        (n + 1) % 5
+    ));
     format!(
-        "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\n\
-         metadata: {{name: p{number}, namespace: ns-{}}}\nspec:\n",
-        number % NAMESPACES
+        r#"{{"endpointSelector":{{"matchLabels":{{"app":"app-{n}"}}}},
+"ingress":[{{"fromEndpoints":{},"toPorts":[{{"ports":[{{"port":"80","protocol":"TCP"}}]}}]}},
+{{"fromEndpoints":{},"toPorts":[{{"ports":[{{"port":"8080","endPort":8090,"protocol":"TCP"}}]}}]}},
+{{"fromEndpoints":{tier},"toPorts":[{{"ports":[{{"port":"53","protocol":"UDP"}}]}}]}}],
+"ingressDeny":[{{"fromEndpoints":{},"toPorts":[{{"ports":[{{"port":"9000","protocol":"TCP"}}]}}]}}],
+"egress":[{{"toEndpoints":{}}},
+{{"toCIDR":["10.{}.0.0/16"],"toPorts":[{{"ports":[{{"port":"443","protocol":"TCP"}}]}}]}}]}}"#,
+        app(n + 20),
+        env(n),
+        env(n + 1),
+        app(n + 40),
+        n % 256,
     )
 }
 
-/// Three allowances and a denial inward, two allowances outward.
-fn application(text: &mut String, number: u32) {
-    let n = number;
-    // Writing to a string cannot fail.
-    let _ = write!(
-        text,
-        "  endpointSelector: {{matchLabels: {{app: app-{n}}}}}
-  ingress:
-  - fromEndpoints: [{{matchLabels: {{app: app-{}}}}}]
-    toPorts: [{{ports: [{{port: '80', protocol: TCP}}]}}]
-  - fromEndpoints: [{{matchLabels: {{env: e{}}}}}]
-    toPorts: [{{ports: [{{port: '8080', endPort: 8090, protocol: TCP}}]}}]
-  - fromEndpoints: [{{matchLabels: {{'k8s:io.kubernetes.pod.namespace': ns-{}, tier: t{}}}}}]
-    toPorts: [{{ports: [{{port: '53', protocol: UDP}}]}}]
-  ingressDeny:
-  - fromEndpoints: [{{matchLabels: {{env: e{}}}}}]
-    toPorts: [{{ports: [{{port: '9000', protocol: TCP}}]}}]
-  egress:
-  - toEndpoints: [{{matchLabels: {{app: app-{}}}}}]
-  - toCIDR: [10.{}.0.0/16]
-    toPorts: [{{ports: [{{port: '443', protocol: TCP}}]}}]
-",
-        (n + 20) % APPLICATIONS,
-        n % 3,
-        (n + 1) % NAMESPACES,
-        (n + 1) % 5,
-        (n + 1) % 3,
-        (n + 40) % APPLICATIONS,
-        n % 256,
-    );
-}
-
-fn namespace(text: &mut String) {
-    text.push_str(
-        "  endpointSelector: {}
-  ingress:
-  - fromEndpoints: [{}]
-    toPorts: [{ports: [{port: '443', protocol: TCP}]}]
-  egress:
-  - toEntities: [cluster]
-    toPorts: [{ports: [{port: '53', protocol: UDP}]}]
-",
-    );
-}
+const NAMESPACE: &str = r#"{"endpointSelector":{},
+"ingress":[{"fromEndpoints":[{}],"toPorts":[{"ports":[{"port":"443","protocol":"TCP"}]}]}],
+"egress":[{"toEntities":["cluster"],"toPorts":[{"ports":[{"port":"53","protocol":"UDP"}]}]}]}"#;

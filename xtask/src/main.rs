@@ -1,9 +1,11 @@
 //! Tasks of the workspace, run as `cargo xtask TASK`.
 
 mod bpf;
+mod differential;
 mod failure;
 mod gates;
 mod packages;
+mod peers;
 mod report;
 mod setup;
 mod suite;
@@ -48,6 +50,8 @@ enum Task {
     },
     /// Measure, and print one figure per line.
     Report(report::Options),
+    /// Ask a real peer and our engine about random worlds, and compare their answers.
+    Differential(differential::Options),
 }
 
 fn main() -> ExitCode {
@@ -77,5 +81,6 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Bpf { check: true } => bpf::check(&workspace).map(|()| ExitCode::SUCCESS),
         Task::Bpf { check: false } => bpf::rebuild(&workspace).map(|()| ExitCode::SUCCESS),
         Task::Report(options) => report::run(&workspace, &options).map(|()| ExitCode::SUCCESS),
+        Task::Differential(options) => differential::run(&workspace, &options),
     }
 }

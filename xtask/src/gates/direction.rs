@@ -25,10 +25,11 @@ const BELOW: &[(&str, &[&str])] = &[
         ],
     ),
     ("porin-testbed", &[]),
+    ("porin-worlds", &[]),
     ("porin-node", &["porin", "porin-testbed"]),
     ("porin-lab", &["porin", "porin-testbed"]),
     ("porin-benches", &["porin", "porin-testbed"]),
-    ("xtask", &[]),
+    ("xtask", &["porin-worlds"]),
 ];
 
 /// Serves tests only, whoever uses it.

@@ -49,8 +49,11 @@ pub(super) fn ours(
         return lines(&mut command, values);
     }
     // Criterion tells its progress on standard output, which is ours to keep clean.
-    let progress = capture(command.args(["--", "--noplot"]))?;
-    eprint!("{progress}");
+    let told = capture(command.args(["--", "--noplot"]))?;
+    let (figures, progress): (Vec<_>, Vec<_>) =
+        told.lines().partition(|line| line.starts_with('{'));
+    eprintln!("{}", progress.join("\n"));
+    read_lines(&figures, values)?;
     estimates(&home, values)
 }
 
@@ -77,10 +80,13 @@ fn benches(workspace: &Workspace, section: Section) -> Result<Vec<String>, Failu
 
 /// Reads figures printed as one JSON object per line.
 pub(super) fn lines(command: &mut Command, values: &mut Values) -> Result<(), Failure> {
-    for line in capture(command)?
-        .lines()
-        .filter(|line| line.starts_with('{'))
-    {
+    let told = capture(command)?;
+    let figures: Vec<_> = told.lines().filter(|line| line.starts_with('{')).collect();
+    read_lines(&figures, values)
+}
+
+fn read_lines(figures: &[&str], values: &mut Values) -> Result<(), Failure> {
+    for line in figures {
         let line: Line = serde_json::from_str(line)
             .map_err(|error| Failure::new(format!("`{line}`: {error}")))?;
         values.entry(line.id).or_default().push(line.value);

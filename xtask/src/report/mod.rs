@@ -2,14 +2,13 @@
 
 mod catalogue;
 mod measure;
-mod peers;
 mod table;
 
 use std::collections::BTreeMap;
 
 use clap::{Args, ValueEnum};
 
-use crate::{failure::Failure, workspace::Workspace};
+use crate::{differential, failure::Failure, peers::CiliumPolicy, workspace::Workspace};
 
 use self::catalogue::{CATALOGUE, Unit};
 
@@ -76,6 +75,9 @@ type Values = BTreeMap<String, Vec<f64>>;
 /// Runs of ours and of a peer that alternate, so that both meet the same machine.
 const ROUNDS_BESIDE_A_PEER: usize = 3;
 
+/// Worlds that are asked about for the figure of `cargo xtask differential`.
+const SHORT_DIFFERENTIAL: u64 = 200;
+
 /// Measures and prints.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
     let sections: &[Section] = if options.sections.is_empty() {
@@ -99,10 +101,9 @@ fn figures_of(
     section: Section,
     beside_peers: bool,
 ) -> Result<Vec<Figure>, Failure> {
-    let peer = if beside_peers {
-        peers::build(workspace, section)?
-    } else {
-        None
+    let peer = match section {
+        Section::Policy if beside_peers => Some(CiliumPolicy::build(workspace)?),
+        _ => None,
     };
     let rounds = if peer.is_some() {
         ROUNDS_BESIDE_A_PEER
@@ -113,8 +114,12 @@ fn figures_of(
     for _ in 0..rounds {
         measure::ours(workspace, section, &mut ours)?;
         if let Some(peer) = &peer {
-            peer.run(&mut theirs)?;
+            measure::lines(&mut peer.bench(), &mut theirs)?;
         }
+    }
+    if peer.is_some() {
+        let unexplained = differential::unexplained(workspace, SHORT_DIFFERENTIAL)?;
+        ours.insert("policy.differential".to_owned(), vec![unexplained as f64]);
     }
     let wanted = CATALOGUE.iter().filter(|entry| {
         entry
@@ -128,13 +133,13 @@ fn figures_of(
             eprintln!("report: {}: not measured here", entry.id);
             continue;
         };
-        let measured = median(theirs.get(entry.id));
+        let reference = median(theirs.get(entry.id)).or(entry.reference);
         figures.push(Figure {
             id: entry.id,
             unit: entry.unit,
             value,
-            reference: measured.or(entry.reference),
-            bar: entry.bar,
+            reference,
+            bar: entry.bar.beside(reference),
         });
     }
     Ok(figures)
@@ -148,12 +153,12 @@ fn median(values: Option<&Vec<f64>>) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CATALOGUE, Figure, Section, Unit, median};
+    use super::{CATALOGUE, Figure, Section, Unit, catalogue::Bar, median};
 
     #[test]
     fn a_bar_is_the_most_that_is_accepted() {
         let at = |value, bar| Figure {
-            id: "policy.decision",
+            id: "policy.decision_exact",
             unit: Unit::Nanoseconds,
             value,
             reference: None,
@@ -162,6 +167,13 @@ mod tests {
         assert_eq!(at(10.0, Some(10.0)).holds(), Some(true));
         assert_eq!(at(10.1, Some(10.0)).holds(), Some(false));
         assert_eq!(at(10.0, None).holds(), None);
+    }
+
+    #[test]
+    fn a_bar_beside_a_peer_moves_with_it() {
+        assert_eq!(Bar::Faster(4.0).beside(Some(100.0)), Some(25.0));
+        assert_eq!(Bar::AtMost(40.0).beside(Some(100.0)), Some(40.0));
+        assert_eq!(Bar::Faster(4.0).beside(None), None);
     }
 
     #[test]

@@ -69,7 +69,9 @@ impl Kind {
             .map(|(stem, _)| stem)
             .ok_or_else(unknown)?;
         Ok(match stem {
-            "policy-generated" | "policy-unit" | "policy-examples" => Self::Policy,
+            "policy-generated" | "policy-unit" | "policy-examples" | "policy-differential" => {
+                Self::Policy
+            }
             "policy-parse" => Self::PolicyParse,
             "policy-primitives" => Self::PolicyPrimitives,
             "policy-dns" => Self::PolicyDns,
