@@ -10,16 +10,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut policies = PolicySet::new(Options::default());
     policies.load(world.policies())?;
     let mut resolver = Resolver::new(&policies, &world.identities().snapshot());
-    let subject = World::pod(World::SUBJECT);
+    let policy = resolver.resolve(World::pod(World::SUBJECT))?;
     let query = Query::ingress(World::pod(World::EXACT_PEER)).tcp(12_345);
-    if resolver.explain(subject, &query)?.near_misses.is_empty() {
+    if resolver.explain(&policy, &query).near_misses.is_empty() {
         return Err("nothing comes close; too little would be measured".into());
     }
     let mut criterion = settings();
     criterion
         .benchmark_group("policy.explain")
         .bench_function(world.name(), |bencher| {
-            bencher.iter(|| resolver.explain(subject, black_box(&query)));
+            bencher.iter(|| resolver.explain(&policy, black_box(&query)));
         });
     criterion.final_summary();
     Ok(())
