@@ -9,7 +9,7 @@ use porin::policy::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::read::{Read, rules};
+use super::read::{both_accept, rules};
 use crate::vectors::Fault;
 use crate::vectors::tally::Outcome;
 
@@ -97,31 +97,29 @@ struct Translated {
 /// A line of `l7-http-translate`.
 pub(super) fn translate(line: &str) -> Result<Outcome, Fault> {
     let mut case: Translated = serde_json::from_str(line)?;
-    let difference = match (rules("http", &json!([case.rule])), &case.sanitize_error) {
-        (Read::NotYet(field), _) => return Ok(Outcome::NotApplicable(field)),
-        (Read::Refused(_), Some(_)) => None,
-        (Read::Refused(reason), None) => Some(format!("refused, is valid: {reason}")),
-        (Read::Accepted(_), Some(reason)) => Some(format!("accepted, is refused: {reason}")),
-        (Read::Accepted(L7Rules::Http(list)), None) => {
-            let secrets = |secret: &SecretRef| {
-                let value = case.secrets.get(&*secret.name)?;
-                Some(value.clone().into_bytes())
-            };
-            let found = list
-                .iter()
-                .map(|rule| HttpConditions::new(rule, Semantics::Cilium, &secrets));
-            let found: Vec<_> = found.collect();
-            case.matchers.sort();
-            let matchers = sorted(found.iter().flat_map(matchers).collect());
-            let actions = found
-                .iter()
-                .flat_map(|one| one.corrections.iter().map(Action::new));
-            let actions: Vec<_> = actions.collect();
-            (matchers != case.matchers || actions != case.header_actions)
-                .then(|| format!("{matchers:?} {actions:?} found"))
-        }
-        (Read::Accepted(_), None) => Some("no HTTP rule".to_owned()),
+    let ours = rules("http", &json!([case.rule]));
+    let list = match both_accept(ours, case.sanitize_error.as_deref()) {
+        None => return Ok(Outcome::Passed),
+        Some(Err(difference)) => return Ok(Outcome::of(vec![difference])),
+        Some(Ok(L7Rules::Http(list))) => list,
+        Some(Ok(_)) => return Err(Fault::of("no HTTP rule")),
     };
+    let secrets = |secret: &SecretRef| {
+        let value = case.secrets.get(&*secret.name)?;
+        Some(value.clone().into_bytes())
+    };
+    let conditions: Vec<_> = list
+        .iter()
+        .map(|rule| HttpConditions::new(rule, Semantics::Cilium, &secrets))
+        .collect();
+    let matchers = sorted(conditions.iter().flat_map(matchers).collect());
+    let actions: Vec<_> = conditions
+        .iter()
+        .flat_map(|one| one.corrections.iter().map(Action::new))
+        .collect();
+    case.matchers.sort();
+    let differs = matchers != case.matchers || actions != case.header_actions;
+    let difference = differs.then(|| format!("{matchers:?} {actions:?} found"));
     Ok(Outcome::of(difference.into_iter().collect()))
 }
 

@@ -4,7 +4,7 @@ use porin::policy::{KafkaMatcher, KafkaRequest, KafkaRule, L7Rules};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::read::{Read, accepted, rules};
+use super::read::{accepted, both_accept, rules};
 use crate::vectors::Fault;
 use crate::vectors::tally::Outcome;
 
@@ -22,12 +22,11 @@ struct Rule {
 /// A line of `l7-kafka-rule`.
 pub(super) fn rule(line: &str) -> Result<Outcome, Fault> {
     let case: Rule = serde_json::from_str(line)?;
-    let difference = match (rules("kafka", &json!([case.rule])), &case.error) {
-        (Read::NotYet(field), _) => return Ok(Outcome::NotApplicable(field)),
-        (Read::Refused(_), Some(_)) => None,
-        (Read::Refused(reason), None) => Some(format!("refused, is valid: {reason}")),
-        (Read::Accepted(_), Some(reason)) => Some(format!("accepted, is refused: {reason}")),
-        (Read::Accepted(rules), None) => {
+    let ours = rules("kafka", &json!([case.rule]));
+    let difference = match both_accept(ours, case.error.as_deref()) {
+        None => None,
+        Some(Err(difference)) => Some(difference),
+        Some(Ok(rules)) => {
             let [rule] = list(&rules) else {
                 return Err(Fault::of("one rule is expected"));
             };

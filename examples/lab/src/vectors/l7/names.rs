@@ -6,7 +6,7 @@ use porin::policy::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::read::{Read, accepted, rules};
+use super::read::{accepted, both_accept, rules};
 use crate::vectors::Fault;
 use crate::vectors::tally::Outcome;
 
@@ -127,19 +127,11 @@ struct Both {
 /// A line of `l7-dns-match`.
 pub(super) fn dns_match(line: &str) -> Result<Outcome, Fault> {
     let case: One = serde_json::from_str(line)?;
-    let read = match (
-        rules("dns", &json!([{&case.kind: case.value}])),
-        &case.rule_error,
-    ) {
-        (Read::Accepted(rules), None) => rules,
-        (Read::Refused(_), Some(_)) => return Ok(Outcome::Passed),
-        (Read::Refused(reason), None) => {
-            return Ok(Outcome::of(vec![format!("refused, is valid: {reason}")]));
-        }
-        (Read::Accepted(_), Some(reason)) => {
-            return Ok(Outcome::of(vec![format!("accepted, is refused: {reason}")]));
-        }
-        (Read::NotYet(field), _) => return Ok(Outcome::NotApplicable(field)),
+    let ours = rules("dns", &json!([{&case.kind: case.value}]));
+    let read = match both_accept(ours, case.rule_error.as_deref()) {
+        None => return Ok(Outcome::Passed),
+        Some(Err(difference)) => return Ok(Outcome::of(vec![difference])),
+        Some(Ok(rules)) => rules,
     };
     let rules = list(&read);
     let labels = rules

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::read::{Read, port_rule as read};
+use super::read::{both_accept, port_rule as read};
 use crate::vectors::Fault;
 use crate::vectors::tally::Outcome;
 
@@ -17,15 +17,10 @@ struct Case {
 
 pub(super) fn port_rule(line: &str) -> Result<Outcome, Fault> {
     let case: Case = serde_json::from_str(line)?;
-    let difference = match read(&case.direction, &case.port_rule) {
-        Read::NotYet(field) => return Ok(Outcome::NotApplicable(field)),
-        Read::Accepted(_) if !case.valid => Some(format!(
-            "accepted, is refused: {}",
-            case.error.unwrap_or_default()
-        )),
-        Read::Refused(reason) if case.valid => Some(format!("refused, is valid: {reason}")),
-        _ => None,
-    };
+    let why = case.error.unwrap_or_default();
+    let recorded = (!case.valid).then_some(why.as_str());
+    let answers = both_accept(read(&case.direction, &case.port_rule), recorded);
+    let difference = answers.and_then(Result::err);
     Ok(Outcome::of(difference.into_iter().collect()))
 }
 
@@ -44,23 +39,18 @@ struct MergeRule {
 /// The rules of a case one by one. What they are together is not asked yet.
 pub(super) fn merge(line: &str) -> Result<Outcome, Fault> {
     let case: Merge = serde_json::from_str(line)?;
-    let mut refused = None;
-    for rule in &case.rules {
+    let read = |rule: &MergeRule| {
         let list = if rule.kind == "deny" {
             "ingressDeny"
         } else {
             "ingress"
         };
-        match read(list, &rule.port_rule) {
-            Read::Refused(reason) => refused = Some(reason),
-            Read::NotYet(_) | Read::Accepted(_) => {}
-        }
-    }
-    let difference = match (refused, case.validate_error) {
-        (None, None) => return Ok(Outcome::NotApplicable("merging of rules".to_owned())),
-        (None, Some(reason)) => format!("accepted, one is refused: {reason}"),
-        (Some(reason), None) => format!("refused, all are valid: {reason}"),
-        (Some(_), Some(_)) => return Ok(Outcome::Passed),
+        read(list, &rule.port_rule)
     };
-    Ok(Outcome::of(vec![difference]))
+    let ours: Result<Vec<_>, _> = case.rules.iter().map(read).collect();
+    match both_accept(ours, case.validate_error.as_deref()) {
+        None => Ok(Outcome::Passed),
+        Some(Err(difference)) => Ok(Outcome::of(vec![difference])),
+        Some(Ok(_)) => Ok(Outcome::NotApplicable("merging of rules".to_owned())),
+    }
 }
