@@ -143,7 +143,7 @@ struct policy_entry {
 	__u8 action; /* enum policy_action */
 	__u8 parser; /* L7 protocol of a redirect, for user space */
 	__u8 prefix; /* length - POLICY_LENGTH_ANY: 0, 8, 8 + bits of the port */
-	__u8 reserved;
+	__u8 auth;   /* not 0: dropped, since nobody has proved anything */
 };
 
 /* Which kind of entry decided (numbers of the flow API). */
@@ -291,6 +291,7 @@ enum drop_reason {
 	DROP_FRAGMENT_NOT_FOUND = 175,
 	DROP_FORBIDDEN_ICMP6 = 176,
 	DROP_POLICY_DENY = 181,
+	DROP_AUTH_REQUIRED = 189,
 	DROP_NOT_READY = 240,
 	DROP_L7_WITHOUT_PROXY = 241,
 	DROP_LEASE_EXPIRED = 242,

@@ -9,8 +9,9 @@
  * 2. The same among the entries of identity 0 (any peer).
  * 3. Higher precedence wins; equal: longer prefix (0 for ANY, 8 for
  *    protocol/0, 8 + bits); equal: the identity's entry.
- * 4. Nothing found: dropped, POLICY_DENIED (default deny). A deny entry:
- *    dropped, POLICY_DENY.
+ * 4. Nothing found, or a deny entry that no rule stands behind: dropped,
+ *    POLICY_DENIED (default deny). Another deny entry: dropped, POLICY_DENY.
+ *    An entry that asks for authentication: dropped, AUTH_REQUIRED.
  *
  * A redirect needs a proxy: dropped while there is none, unless the proxy
  * would pass everything.
@@ -36,6 +37,8 @@ INLINE __u8 match_of(const struct policy_entry *e, bool named)
 
 INLINE __u8 reason_of(const struct policy_entry *e)
 {
+	if (e->auth && e->action != POLICY_DENY)
+		return DROP_AUTH_REQUIRED;
 	switch (e->action) {
 	case POLICY_ALLOW:
 	case POLICY_REDIRECT_UNRESTRICTED:
@@ -43,7 +46,8 @@ INLINE __u8 reason_of(const struct policy_entry *e)
 	case POLICY_REDIRECT:
 		return DROP_L7_WITHOUT_PROXY;
 	default:
-		return DROP_POLICY_DENY;
+		/* Nobody's rule: a default deny that ends a tier. */
+		return e->cookie ? DROP_POLICY_DENY : DROP_POLICY_DENIED;
 	}
 }
 

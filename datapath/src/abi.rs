@@ -229,8 +229,8 @@ pub struct PolicyEntry {
     pub parser: u8,
     /// How much of protocol and port the key fixes: 0, 8, 8 + bits.
     pub prefix: u8,
-    /// Zero.
-    pub reserved: u8,
+    /// What the connection has to prove: 0 nothing, 1 authentication, 2 what cannot be proved.
+    pub auth: u8,
 }
 
 /// `struct flow_key`: 40 bytes; both directions of a flow have the same.

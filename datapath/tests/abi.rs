@@ -117,7 +117,7 @@ fn rust_mirrors_the_objects_types() {
         Owner = "owner" { identity, flags }
         Prefix = "prefix" { length, address as "word" }
         PolicyKey = "policy_key" { length, identity, direction, protocol, port }
-        PolicyEntry = "policy_entry" { precedence, cookie, action, parser, prefix, reserved }
+        PolicyEntry = "policy_entry" { precedence, cookie, action, parser, prefix, auth }
         FlowKey = "flow_key" { ends as "end", ports, protocol }
         Side = "side" { cell, proof, stamp, cookie }
         FlowEntry = "flow" { sides as "side", origin, seen, state }

@@ -147,6 +147,7 @@ fn entry() -> impl Strategy<Value = (MapKey, MapEntry)> {
             port,
         };
         let entry = MapEntry {
+            auth: porin_policy::AuthMode::Disabled,
             action,
             precedence: Precedence::new(precedence),
             cookie: RuleCookie::new(cookie),

@@ -145,7 +145,14 @@ fn digest(links: &[Link]) -> [u8; 32] {
                 (2, redirect.parser as u8, u8::from(redirect.unrestricted))
             }
         };
-        hash.update([key.protocol.get(), key.port.bits(), kind, parser, open]);
+        hash.update([
+            key.protocol.get(),
+            key.port.bits(),
+            kind,
+            parser,
+            open,
+            entry.auth as u8,
+        ]);
         hash.update(key.port.port().to_be_bytes());
         hash.update(entry.precedence.get().to_be_bytes());
         hash.update(entry.cookie.get().to_be_bytes());

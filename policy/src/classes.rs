@@ -60,11 +60,11 @@ impl Classes {
         std::iter::successors(at(node), move |node| at(node.parent)).map(|node| node.selector)
     }
 
-    /// The set of the selectors that pick one slot.
-    pub(crate) fn of_slot<'a>(&mut self, sets: impl Iterator<Item = &'a Bits>, slot: u32) -> u32 {
+    /// The set of the selectors that pick one slot; `picks` asks them in order.
+    pub(crate) fn of_slot(&mut self, picks: impl Iterator<Item = bool>) -> u32 {
         let mut node = Self::ROOT;
-        for (selector, set) in (0..).zip(sets) {
-            if set.has(slot) {
+        for (selector, picks) in (0..).zip(picks) {
+            if picks {
                 node = self.child(node, selector);
             }
         }

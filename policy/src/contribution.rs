@@ -1,12 +1,11 @@
-//! What each rule contributes to the decision about a flow, and who of several contributors wins.
+//! What each rule contributes to the decision about a flow.
 
 use crate::chain::PortKey;
 use crate::level::Level;
-use crate::ports::{Content, GroupId, PortGroup};
-use crate::rule::Action;
-use crate::{
-    EntryAction, MapEntry, Parser, Precedence, Protocol, Redirect, RuleCookie, Semantics, Verdict,
-};
+use crate::part::Part;
+use crate::ports::Content;
+use crate::rule::{Action, AuthMode};
+use crate::{Parser, Precedence, RuleCookie, Verdict};
 
 /// One rule (or computed entry) on one aligned block of ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +13,15 @@ pub(crate) struct Contribution {
     pub(crate) key: PortKey,
     pub(crate) precedence: Precedence,
     pub(crate) does: Does,
-    pub(crate) group: GroupId,
+    /// The mode of authentication that its author wrote.
+    pub(crate) auth: Option<AuthMode>,
     pub(crate) any_peer: bool,
+    /// Which part of the lane it comes from.
+    pub(crate) part: u32,
+    /// The written port, as a number in the lane.
+    pub(crate) group: u32,
+    /// Whether the proxies are told of what it allows.
+    pub(crate) told: bool,
     /// The place of the rule among all that select the subject.
     pub(crate) order: u32,
     pub(crate) cookie: RuleCookie,
@@ -25,6 +31,8 @@ pub(crate) struct Contribution {
 pub(crate) enum Does {
     Deny,
     Allow,
+    /// Skips the rest of its tier.
+    Pass,
     /// Allow what the parser lets through; `open` if its rules let everything through.
     Inspect {
         parser: Parser,
@@ -33,74 +41,69 @@ pub(crate) enum Does {
 }
 
 impl Does {
-    pub(crate) fn of(action: Action, content: &Content) -> Self {
-        match (action, content) {
-            (Action::Deny | Action::Pass, _) => Self::Deny,
-            (Action::Allow, Content::Plain) => Self::Allow,
-            (Action::Allow, Content::Rules { parser, open, .. }) => Self::Inspect {
-                parser: *parser,
-                open: *open,
+    /// What a part does. Where nothing is denied by default (`eased`), HTTP and DNS rules cannot deny
+    /// either.
+    pub(crate) fn of(part: &Part, eased: bool) -> Self {
+        match (part.action, &part.content) {
+            (Action::Deny, _) => Self::Deny,
+            (Action::Pass, _) => Self::Pass,
+            (Action::Allow, None) => Self::Allow,
+            (Action::Allow, Some(content)) => Self::Inspect {
+                parser: content.parser,
+                open: content.passes_all(eased),
             },
         }
     }
 
-    pub(crate) fn verdict(self) -> Verdict {
+    /// What happens to a flow that it decides; `None` for a pass, which leaves it to others.
+    pub(crate) fn verdict(self) -> Option<Verdict> {
         match self {
-            Self::Deny => Verdict::Deny,
-            Self::Allow => Verdict::Allow,
-            Self::Inspect { .. } => Verdict::Redirect,
+            Self::Deny => Some(Verdict::Deny),
+            Self::Allow => Some(Verdict::Allow),
+            Self::Inspect { .. } => Some(Verdict::Redirect),
+            Self::Pass => None,
         }
     }
 
-    /// The rank inside one tier and priority: 255 for a denial, 255 minus the listener priority
-    /// for a redirect, 1 for a plain allowance.
-    fn rank(self) -> u8 {
+    /// Who reads the content, if anybody does.
+    pub(crate) fn parser(self) -> Option<Parser> {
         match self {
-            Self::Deny => 255,
-            Self::Allow => 1,
-            Self::Inspect { parser, .. } => {
-                255 - match parser {
-                    Parser::Http => 101,
-                    Parser::Kafka => 106,
-                    Parser::Other => 111,
-                    Parser::Tls => 116,
-                    Parser::Dns => 121,
-                    Parser::Listener => 126,
-                }
-            }
+            Self::Inspect { parser, .. } => Some(parser),
+            Self::Deny | Self::Allow | Self::Pass => None,
+        }
+    }
+}
+
+/// The rank inside one tier and priority: 255 for a denial, 255 minus the listener priority for a
+/// redirect, 1 for a plain allowance, 0 for a pass.
+pub(crate) fn rank(action: Action, content: Option<&Content>) -> u8 {
+    match (action, content) {
+        (Action::Deny, _) => 255,
+        (Action::Pass, _) => 0,
+        (Action::Allow, None) => 1,
+        (Action::Allow, Some(content)) => {
+            u8::try_from(255_u16.saturating_sub(content.priority).max(2)).unwrap_or(u8::MAX)
         }
     }
 }
 
 impl Contribution {
-    pub(crate) fn of_group(
-        group: &PortGroup,
-        level: Level,
-        does: Does,
-        cookie: RuleCookie,
-        order: u32,
-    ) -> impl Iterator<Item = Self> {
-        let precedence = Precedence::compose(level.strength(), does.rank());
-        let id = group.id;
-        group.keys.iter().map(move |key| Self {
-            key: *key,
-            precedence,
-            does,
-            group: id,
-            any_peer: false,
-            order,
-            cookie,
-        })
-    }
-
-    /// An entry that no document asks for: everything is allowed.
-    pub(crate) fn computed(cookie: RuleCookie) -> Self {
+    /// An entry that no document asks for, about every packet.
+    pub(crate) fn computed(does: Does, level: Level, cookie: RuleCookie) -> Self {
+        let rank = match does {
+            Does::Deny => 255,
+            Does::Allow | Does::Inspect { .. } => 1,
+            Does::Pass => 0,
+        };
         Self {
             key: PortKey::ANY,
-            precedence: Precedence::compose(Level::DEFAULT.strength(), Does::Allow.rank()),
-            does: Does::Allow,
-            group: GroupId::ALL,
+            precedence: Precedence::compose(level.strength(), rank),
+            does,
+            auth: None,
             any_peer: false,
+            part: u32::MAX,
+            group: u32::MAX,
+            told: true,
             order: u32::MAX,
             cookie,
         }
@@ -113,11 +116,18 @@ impl Contribution {
         (strength, !self.any_peer, self.key.prefix_len(), self.order)
     }
 
-    /// Whether a proxy that inspects for another contribution learns that this one lets everything
-    /// through. Only what reaches TCP concerns the stream proxies.
-    fn lifts(&self) -> bool {
-        let reaches = matches!(self.key.protocol, Protocol::ANY | Protocol::TCP);
-        self.does == Does::Allow && reaches && !self.group.is_unseen_by_proxies()
+    /// The tier, the higher the stronger.
+    pub(crate) fn tier(&self) -> u32 {
+        Level::tier_of(self.precedence.level())
+    }
+
+    /// How narrow its key is: -1 for any protocol, else the bits of the port.
+    pub(crate) fn level(&self) -> i16 {
+        if self.key.protocol.is_any() {
+            -1
+        } else {
+            i16::from(self.key.port.bits())
+        }
     }
 }
 
@@ -134,47 +144,20 @@ pub(crate) fn merged<'a>(
     })
 }
 
-/// The entry that a flow's contributions amount to; `covering` comes strongest first. `None`: no
-/// contribution, so default deny.
-pub(crate) fn weigh<'a>(
-    mut covering: impl Iterator<Item = &'a Contribution>,
-    semantics: Semantics,
-) -> Option<MapEntry> {
-    let first = covering.next()?;
-    let action = match first.does {
-        Does::Deny => EntryAction::Deny,
-        Does::Allow => EntryAction::Allow,
-        Does::Inspect { parser, open } => {
-            let rest = covering.take_while(|other| other.does != Does::Deny);
-            let mut rest = rest.filter(|other| opens(first, parser, other, semantics));
-            let unrestricted = open || rest.next().is_some();
-            EntryAction::Redirect(Redirect {
-                parser,
-                unrestricted,
-            })
+/// What is left of a flow's contributions, strongest first, when each pass has skipped the rest of
+/// its tier.
+pub(crate) fn surviving<'a>(
+    covering: impl Iterator<Item = &'a Contribution>,
+) -> impl Iterator<Item = &'a Contribution> {
+    let mut skipped = None;
+    covering.filter(move |c| {
+        if skipped == Some(c.tier()) {
+            return false;
         }
-    };
-    Some(MapEntry {
-        action,
-        precedence: first.precedence,
-        cookie: first.cookie,
+        if c.does == Does::Pass {
+            skipped = Some(c.tier());
+            return false;
+        }
+        true
     })
-}
-
-/// Whether `other` lets through what the redirect to `parser` would refuse.
-///
-/// A rule of the same parser that fits everything does. A plain allowance does so only upstream:
-/// there the stream proxies look at all rules for the peer, the DNS proxy at those that were
-/// written for exactly its port.
-fn opens(first: &Contribution, parser: Parser, other: &Contribution, semantics: Semantics) -> bool {
-    let of_group = parser != Parser::Dns || other.group == first.group;
-    match (other.does, semantics) {
-        (Does::Inspect { parser: same, open }, Semantics::Strict) => same == parser && open,
-        (Does::Inspect { parser: same, open }, Semantics::Cilium) => {
-            same == parser && open && of_group
-        }
-        (Does::Allow, Semantics::Cilium) if parser == Parser::Dns => of_group,
-        (Does::Allow, Semantics::Cilium) => other.lifts(),
-        (Does::Allow, Semantics::Strict) | (Does::Deny, _) => false,
-    }
 }

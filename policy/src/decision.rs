@@ -3,7 +3,9 @@ use std::sync::Arc;
 
 use crate::endpoint::EndpointPolicy;
 use crate::rule::PolicyName;
-use crate::{EntryAction, MapEntry, Query, Redirect, RuleCookie, RuleRef, Verdict};
+use crate::{
+    AuthMode, EntryAction, L7Policy, MapEntry, Query, Redirect, RuleCookie, RuleRef, Verdict,
+};
 
 /// The answer to a [`Query`], with its reason.
 ///
@@ -63,6 +65,25 @@ impl Decision {
         self.entry.and_then(|entry| entry.action.redirect())
     }
 
+    /// What the connection has to prove before it passes.
+    #[must_use]
+    pub fn auth(&self) -> AuthMode {
+        self.entry.map_or(AuthMode::Disabled, |entry| entry.auth)
+    }
+
+    /// What a proxy is told about the flow; `None` unless it is redirected.
+    #[must_use]
+    pub fn l7(&self) -> Option<L7Policy> {
+        self.policy.content(&self.query, self.entry?)
+    }
+
+    /// The decision that would be made if the staged rules were in force; `None` if none selects
+    /// the subject.
+    #[must_use]
+    pub fn staged(&self) -> Option<Self> {
+        Some(self.policy.staged()?.check(&self.query))
+    }
+
     /// The number of what decided, as kernel events carry it; [`RuleCookie::NONE`] for default deny.
     #[must_use]
     pub fn cookie(&self) -> RuleCookie {
@@ -101,6 +122,9 @@ impl fmt::Display for Decision {
         write!(f, "{}", self.verdict())?;
         if let Some(EntryAction::Redirect(redirect)) = self.entry.map(|entry| entry.action) {
             write!(f, " to {redirect}")?;
+        }
+        if self.auth() != AuthMode::Disabled {
+            write!(f, " once authenticated ({})", self.auth())?;
         }
         write!(f, " {}: {}", self.query, self.reason())
     }

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use sha2::{Digest, Sha256};
 
 use crate::Direction;
-use crate::compile::Compiled;
+use crate::compile::{Compiled, Trial};
 use crate::rule::Document;
 
 /// Digests a compiled document. `document` has the content rules, which compiling leaves behind.
@@ -16,15 +16,16 @@ pub(crate) fn meaning(compiled: &Compiled, document: Option<&Document>) -> [u8; 
         text.line(format_args!("subject {}", spec.subject));
         for direction in Direction::ALL {
             let lane = spec.lane(direction);
+            let standing = lane.standing(Trial::Tried);
             text.line(format_args!(
-                "{direction} {} {}",
-                lane.enables, lane.default_deny
+                "{direction} {:?} {standing:?}",
+                lane.standing(Trial::Enforced)
             ));
             for rule in &lane.rules {
                 let (level, peers, ports) = (rule.level, &rule.peers, &rule.ports);
                 text.line(format_args!(
-                    "{level:?} {:?} {peers:?} {ports:?}",
-                    rule.action
+                    "{level:?} {:?} {:?} {} {peers:?} {ports:?}",
+                    rule.action, rule.auth, rule.staged
                 ));
             }
         }

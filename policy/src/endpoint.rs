@@ -7,10 +7,11 @@ use crate::contribution::Contribution;
 use crate::decision::{Decision, Reason};
 use crate::lane::LanePolicy;
 use crate::map_state::MapState;
+use crate::resolve::Version;
 use crate::rule::PolicyName;
 use crate::selector_cache::SelectorCache;
 use crate::set::Revision;
-use crate::{Direction, MapChange, Query, RuleCookie, RuleRef};
+use crate::{Direction, L7Policy, MapChange, MapEntry, Query, RuleCookie, RuleRef};
 
 /// The policy of one identity: answers questions, and is what a kernel table is filled from.
 ///
@@ -24,11 +25,21 @@ pub struct EndpointPolicy(Arc<Inner>);
 #[derive(Clone)]
 struct Inner {
     subject: IdentityId,
-    revision: Revision,
+    version: Version,
     ingress: LanePolicy,
     egress: LanePolicy,
     state: MapState,
     rules: Arc<[(RuleCookie, Arc<RuleRef>)]>,
+    /// The subject's namespace.
+    namespace: Option<Arc<str>>,
+    /// What would be with the staged rules in force, if there are any.
+    tried: Option<EndpointPolicy>,
+}
+
+/// Both directions of a policy.
+pub(crate) struct Resolved {
+    pub(crate) lanes: [LanePolicy; 2],
+    pub(crate) state: MapState,
 }
 
 impl Inner {
@@ -43,21 +54,38 @@ impl Inner {
 impl EndpointPolicy {
     pub(crate) fn new(
         subject: IdentityId,
-        revision: Revision,
-        [ingress, egress]: [LanePolicy; 2],
-        state: MapState,
+        namespace: Option<&str>,
+        version: Version,
+        resolved: Resolved,
         mut rules: Vec<(RuleCookie, Arc<RuleRef>)>,
     ) -> Self {
         rules.sort_by_key(|(cookie, _)| *cookie);
         rules.dedup_by_key(|(cookie, _)| *cookie);
-        let rules = rules.into();
+        let [ingress, egress] = resolved.lanes;
         Self(Arc::new(Inner {
             subject,
-            revision,
+            version,
             ingress,
             egress,
-            state,
-            rules,
+            state: resolved.state,
+            rules: rules.into(),
+            namespace: namespace.map(Arc::from),
+            tried: None,
+        }))
+    }
+
+    /// The same with what would be if the staged rules were in force.
+    pub(crate) fn with_trial(self, resolved: Resolved) -> Self {
+        let [ingress, egress] = resolved.lanes;
+        let tried = Self(Arc::new(Inner {
+            ingress,
+            egress,
+            state: resolved.state,
+            ..Inner::clone(&self.0)
+        }));
+        Self(Arc::new(Inner {
+            tried: Some(tried),
+            ..Inner::clone(&self.0)
         }))
     }
 
@@ -70,7 +98,11 @@ impl EndpointPolicy {
     /// Which revision of the policy set it was resolved from.
     #[must_use]
     pub fn revision(&self) -> Revision {
-        self.0.revision
+        self.0.version.revision
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.0.version
     }
 
     /// Answers a question: the first contribution in order of precedence decides.
@@ -79,6 +111,20 @@ impl EndpointPolicy {
         let lane = self.0.lane(query.direction);
         let entry = lane.decide(self.0.state.side(query.direction), query);
         Decision::new(self.clone(), *query, entry)
+    }
+
+    /// The policy that would hold if the staged rules were in force; `None` if none selects the
+    /// subject.
+    #[must_use]
+    pub fn staged(&self) -> Option<&Self> {
+        self.0.tried.as_ref()
+    }
+
+    /// What a proxy is told about a redirected flow.
+    pub(crate) fn content(&self, query: &Query, entry: MapEntry) -> Option<L7Policy> {
+        let lane = self.0.lane(query.direction);
+        let covering = lane.candidates(self.0.state.side(query.direction), query);
+        lane.content(&covering, entry, self.0.namespace.as_deref())
     }
 
     /// The same policy as kernel table entries.
@@ -144,6 +190,9 @@ impl EndpointPolicy {
                 lane.place(side, cache, peer, slot);
             }));
         }
+        if let Some(tried) = &mut inner.tried {
+            tried.place(cache, peer);
+        }
         changes
     }
 }
@@ -152,7 +201,7 @@ impl fmt::Debug for EndpointPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EndpointPolicy")
             .field("subject", &self.0.subject)
-            .field("revision", &self.0.revision)
+            .field("revision", &self.0.version.revision)
             .field("entries", &self.0.state.len())
             .finish_non_exhaustive()
     }

@@ -1,22 +1,26 @@
 //! The policy of one endpoint in one direction: its contributions by peer selector.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use porin_identity::{IdentityId, Labels};
 
+use crate::bits::Bits;
 use crate::classes::Classes;
-use crate::compile::{Compiled, Lane};
-use crate::contribution::{Contribution, Does, merged, weigh};
+use crate::compile::Trial;
+use crate::contribution::{Contribution, Does, merged};
+use crate::draft::{Draft, Drafted, Matched, Peerage, Place};
+use crate::level::Level;
 use crate::map_state::Side;
-use crate::peer::{PeerSelector, PeerSet};
+use crate::part::{Clash, Part};
+use crate::peer::PeerSelector;
 use crate::peers::Entity;
-use crate::ports::{Content, GroupId};
-use crate::rule::{Action, PolicyName};
-use crate::selector_cache::{SelectorCache, SelectorId};
+use crate::rule::PolicyName;
+use crate::selector_cache::SelectorCache;
 use crate::table::{any_chain, own_chain};
+use crate::weigh::Scale;
 use crate::{
-    AllowLocalhost, Conflict, Direction, Enforcement, MapEntry, Options, Query, ResolveError,
+    AllowLocalhost, Direction, Enforcement, MapEntry, Options, PortNames, Query, ResolveError,
     RuleCookie, Semantics,
 };
 
@@ -26,31 +30,39 @@ pub(crate) struct LanePolicy {
     pub(crate) enforced: bool,
     /// The policies that switched default deny on.
     pub(crate) default_deny: Arc<[PolicyName]>,
-    semantics: Semantics,
+    pub(crate) scale: Scale,
+    /// Whether nothing is denied by default.
+    pub(crate) eased: bool,
     any: Arc<[Contribution]>,
-    selectors: Vec<(SelectorId, Vec<Contribution>)>,
+    selectors: Vec<(Peerage, Vec<Contribution>)>,
+    /// What proxies are told, for the contributions that have content.
+    pub(crate) parts: Vec<Part>,
     classes: Classes,
     /// By class: the contributions for its members. As many as there are chains in the side.
     own: Vec<Arc<[Contribution]>>,
 }
 
-/// A lane with the policy it stands in.
-pub(crate) type Matched<'a> = (&'a Arc<Compiled>, &'a Lane);
-
-/// What a subject's own labels mean for enforcement.
+/// Whose policy is resolved.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Subject {
+pub(crate) struct Subject<'a> {
     pub(crate) id: IdentityId,
     /// Nothing is enforced on it.
     exempt: bool,
     /// It starts in default deny, whether a policy selects it or not.
     guarded: bool,
+    namespace: Option<&'a str>,
+    own_names: &'a PortNames,
 }
 
-impl Subject {
+impl<'a> Subject<'a> {
     /// Upstream looks for the keys `host` and `init` in every source, so that a workload can
     /// label itself out of enforcement; only the reserved source is meant.
-    pub(crate) fn new(id: IdentityId, labels: &Labels, options: &Options) -> Self {
+    pub(crate) fn new(
+        id: IdentityId,
+        labels: &'a Labels,
+        own_names: &'a PortNames,
+        options: &Options,
+    ) -> Self {
         let is = |name: &str| match options.semantics {
             Semantics::Strict => labels.reserved(name),
             Semantics::Cilium => labels.iter().any(|label| label.key() == name),
@@ -60,154 +72,108 @@ impl Subject {
             id,
             exempt: never || (is("host") && !options.host_firewall),
             guarded: options.enforcement == Enforcement::Always || is("init"),
+            namespace: labels.namespace(),
+            own_names,
         }
     }
-}
-
-/// Who a contribution concerns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Who {
-    Anybody,
-    Picked(SelectorId),
-}
-
-/// The content that a rule asks for; `None` for a denial.
-type Asked = (Option<Content>, RuleCookie);
-
-/// Collects contributions by who they concern.
-struct Draft<'a> {
-    cache: &'a mut SelectorCache,
-    any: Vec<Contribution>,
-    selectors: Vec<(SelectorId, Vec<Contribution>)>,
-    places: HashMap<SelectorId, usize>,
-    /// Parsers and denials by selector and port as written.
-    contents: HashMap<(Who, GroupId), Vec<Asked>>,
-}
-
-impl Draft<'_> {
-    fn who(&mut self, peers: &PeerSet) -> Vec<Who> {
-        match peers {
-            PeerSet::Nobody => Vec::new(),
-            PeerSet::Anybody => vec![Who::Anybody],
-            PeerSet::Picked(picked) => picked
-                .iter()
-                .map(|peer| Who::Picked(self.cache.intern(peer)))
-                .collect(),
-        }
-    }
-
-    fn add(&mut self, who: Who, contributions: impl Iterator<Item = Contribution>) {
-        match who {
-            Who::Anybody => self.any.extend(contributions.map(|c| Contribution {
-                any_peer: true,
-                ..c
-            })),
-            Who::Picked(id) => {
-                let place = *self.places.entry(id).or_insert_with(|| {
-                    self.selectors.push((id, Vec::new()));
-                    self.selectors.len() - 1
-                });
-                if let Some((_, list)) = self.selectors.get_mut(place) {
-                    list.extend(contributions);
-                }
-            }
-        }
-    }
-
-    /// Two allowances of one selector on one written port cannot ask for two parsers; a denial
-    /// there takes both away.
-    fn conflict(&self) -> Option<[RuleCookie; 2]> {
-        let mut conflicts: Vec<_> = self
-            .contents
-            .values()
-            .filter_map(|list| parsers_differ(list))
-            .collect();
-        conflicts.sort_unstable();
-        conflicts.first().copied()
-    }
-}
-
-fn parsers_differ(list: &[Asked]) -> Option<[RuleCookie; 2]> {
-    let name = |content: &Option<Content>| match content {
-        Some(Content::Rules { parser, name, .. }) => Some((*parser, name.clone())),
-        Some(Content::Plain) | None => None,
-    };
-    if list.iter().any(|(content, _)| content.is_none()) {
-        return None;
-    }
-    let mut asked = list
-        .iter()
-        .filter_map(|(content, cookie)| Some((name(content)?, *cookie)));
-    let first = asked.next()?;
-    let other = asked.find(|other| other.0 != first.0)?;
-    Some([first.1, other.1])
 }
 
 impl LanePolicy {
     pub(crate) fn resolve(
-        subject: Subject,
+        subject: Subject<'_>,
         direction: Direction,
+        trial: Trial,
         matched: &[Matched<'_>],
         cache: &mut SelectorCache,
         options: &Options,
     ) -> Result<(Self, Side), ResolveError> {
         let enforced = !subject.exempt && (subject.guarded || !matched.is_empty());
-        let mut draft = Draft {
-            cache,
-            any: Vec::new(),
-            selectors: Vec::new(),
-            places: HashMap::new(),
-            contents: HashMap::new(),
-        };
         let mut default_deny: Vec<PolicyName> = Vec::new();
         if enforced {
-            let deniers = matched.iter().filter(|(_, lane)| lane.default_deny);
+            let deniers = matched
+                .iter()
+                .filter(|(_, lane)| lane.standing(trial).default_deny);
             default_deny.extend(deniers.map(|(policy, _)| policy.name.clone()));
             default_deny.dedup();
-            let denies = subject.guarded || !default_deny.is_empty();
-            add_rules(&mut draft, matched, denies);
-            if let Some(conflict) = draft.conflict() {
-                return Err(conflicting(subject.id, direction, matched, conflict));
-            }
-            if !matched.is_empty() {
-                add_computed(&mut draft, subject, direction, denies, options);
-            }
+        }
+        let eased = !subject.guarded && default_deny.is_empty();
+        let place = Place {
+            direction,
+            semantics: options.semantics,
+            namespace: subject.namespace,
+            own_names: subject.own_names,
+            eased,
+        };
+        let drafted = if enforced {
+            let drafted = draft(matched, trial, cache, place)
+                .map_err(|clash| conflict(subject.id, direction, matched, clash))?;
+            let isolated = !default_deny.is_empty();
+            with_computed(
+                drafted,
+                matched.is_empty(),
+                isolated,
+                subject,
+                place,
+                cache,
+                options,
+            )
         } else {
-            let open = Contribution::computed(RuleCookie::NOT_ENFORCED);
-            draft.add(Who::Anybody, std::iter::once(open));
-        }
-        let Draft {
+            let mut open = Drafted::default();
+            let cookie = RuleCookie::NOT_ENFORCED;
+            open.add_computed(
+                None,
+                Contribution::computed(Does::Allow, Level::DEFAULT, cookie),
+            );
+            open
+        };
+        Ok(Self::placed(
+            drafted,
+            enforced,
+            eased,
+            default_deny,
             cache,
-            mut any,
-            mut selectors,
-            ..
-        } = draft;
-        any.sort_unstable_by_key(Contribution::rank);
-        for (_, list) in &mut selectors {
-            list.sort_unstable_by_key(Contribution::rank);
-        }
-        let semantics = options.semantics;
-        let mut side = Side::new(Arc::new(any_chain(&any, semantics)));
+            options,
+        ))
+    }
+
+    fn placed(
+        mut drafted: Drafted,
+        enforced: bool,
+        eased: bool,
+        default_deny: Vec<PolicyName>,
+        cache: &SelectorCache,
+        options: &Options,
+    ) -> (Self, Side) {
+        drafted.any.sort_unstable_by_key(Contribution::rank);
+        let scale = Scale {
+            semantics: options.semantics,
+            asks: drafted.asks(),
+            passes: drafted.passes(),
+        };
+        let mut side = Side::new(Arc::new(any_chain(&drafted.any, scale)));
         let mut lane = Self {
             enforced,
             default_deny: default_deny.into(),
-            semantics,
-            any: any.into(),
-            selectors,
+            scale,
+            eased,
+            selectors: drafted.take_selectors(),
+            any: drafted.any.into(),
+            parts: drafted.parts,
             classes: Classes::default(),
             own: Vec::new(),
         };
         lane.place_all(&mut side, cache);
-        Ok((lane, side))
+        (lane, side)
     }
 
     /// Gives every identity that some selector picks the chain of its class.
     fn place_all(&mut self, side: &mut Side, cache: &SelectorCache) {
-        let sets: Vec<_> = self
+        let sets: Vec<Cow<'_, Bits>> = self
             .selectors
             .iter()
-            .filter_map(|(id, _)| cache.picked(*id))
+            .map(|(peerage, _)| cache.members(peerage))
             .collect();
+        let sets: Vec<&Bits> = sets.iter().map(|set| &**set).collect();
         let mut found: Vec<(u32, u32)> = Vec::new();
         self.classes
             .of_all(&sets, |slot, class| found.push((slot, class)));
@@ -229,11 +195,11 @@ impl LanePolicy {
         slot: Option<u32>,
     ) {
         let class = slot.map_or(Classes::ROOT, |slot| {
-            let sets = self
+            let picks = self
                 .selectors
                 .iter()
-                .filter_map(|(id, _)| cache.picked(*id));
-            self.classes.of_slot(sets, slot)
+                .map(|(peerage, _)| cache.is_member(peerage, slot));
+            self.classes.of_slot(picks)
         });
         self.add_chains(side);
         if class == Classes::ROOT {
@@ -252,23 +218,25 @@ impl LanePolicy {
             let mut own: Vec<Contribution> =
                 lists.flat_map(|(_, list)| list.iter().copied()).collect();
             own.sort_unstable_by_key(Contribution::rank);
-            side.add_chain(Arc::new(own_chain(
-                &own,
-                &self.any,
-                side.any(),
-                self.semantics,
-            )));
+            side.add_chain(Arc::new(own_chain(&own, &self.any, side.any(), self.scale)));
             self.own.push(own.into());
         }
+    }
+
+    fn own_of(&self, side: &Side, peer: IdentityId) -> &[Contribution] {
+        let own = side
+            .class(peer)
+            .and_then(|class| self.own.get(class as usize));
+        own.map_or(&[], |own| own)
     }
 
     /// The first contribution in order of precedence decides.
     pub(crate) fn decide(&self, side: &Side, query: &Query) -> Option<MapEntry> {
         let covers = |c: &&Contribution| c.key.covers(query.protocol, query.port);
-        let own = side
-            .class(query.peer)
-            .and_then(|class| self.own.get(class as usize));
-        let own = own.map_or(&[][..], |own| own);
+        let own = self.own_of(side, query.peer);
+        if self.scale.passes || self.scale.asks {
+            return self.scale.weigh(merged(&self.any, own).filter(covers));
+        }
         let first_any = self.any.iter().find(covers);
         let first_own = own.iter().find(covers);
         let first = match (first_any, first_own) {
@@ -277,83 +245,86 @@ impl LanePolicy {
             (None, own) => own?,
         };
         match first.does {
-            Does::Inspect { .. } => weigh(merged(&self.any, own).filter(covers), self.semantics),
-            Does::Allow | Does::Deny => weigh(std::iter::once(first), self.semantics),
+            Does::Inspect { .. } => self.scale.weigh(merged(&self.any, own).filter(covers)),
+            Does::Allow | Does::Deny | Does::Pass => self.scale.weigh(std::iter::once(first)),
         }
     }
 
     /// Every contribution that covers a question, strongest first.
     pub(crate) fn candidates(&self, side: &Side, query: &Query) -> Vec<Contribution> {
-        let own = side
-            .class(query.peer)
-            .and_then(|class| self.own.get(class as usize));
-        let all = merged(&self.any, own.map_or(&[], |own| own));
-        all.filter(|c| c.key.covers(query.protocol, query.port))
+        merged(&self.any, self.own_of(side, query.peer))
+            .filter(|c| c.key.covers(query.protocol, query.port))
             .copied()
             .collect()
     }
 }
 
-fn add_rules(draft: &mut Draft<'_>, matched: &[Matched<'_>], denies: bool) {
-    let rules = matched.iter().flat_map(|(_, lane)| lane.rules.iter());
+fn draft(
+    matched: &[Matched<'_>],
+    trial: Trial,
+    cache: &mut SelectorCache,
+    place: Place<'_>,
+) -> Result<Drafted, Clash> {
+    let mut draft = Draft::new(cache, place);
+    let rules = matched.iter().flat_map(|(_, lane)| lane.rules_in(trial));
     for (order, rule) in (0..).zip(rules) {
-        for who in draft.who(&rule.peers) {
-            for group in &rule.ports {
-                let does = match Does::of(rule.action, &group.content) {
-                    // Where nothing is denied by default, content rules cannot deny either.
-                    Does::Inspect { parser, open } => {
-                        let eased = matches!(parser, crate::Parser::Http | crate::Parser::Dns);
-                        Does::Inspect {
-                            parser,
-                            open: open || (eased && !denies),
-                        }
-                    }
-                    does => does,
-                };
-                draft.add(
-                    who,
-                    Contribution::of_group(group, rule.level, does, rule.cookie, order),
-                );
-                let content = (rule.action == Action::Allow).then(|| group.content.clone());
-                if content != Some(Content::Plain) {
-                    draft
-                        .contents
-                        .entry((who, group.id))
-                        .or_default()
-                        .push((content, rule.cookie));
-                }
-            }
-        }
+        draft.add(rule, order);
     }
+    draft.finish()
 }
 
-/// The entries of the weakest tier: everything, where no policy denies by default; else the local
-/// host, which checks the health of its endpoints.
-fn add_computed(
-    draft: &mut Draft<'_>,
-    subject: Subject,
-    direction: Direction,
-    denies: bool,
+/// The entries that nobody wrote. Where no policy denies by default, everything is allowed in the
+/// end; else the local host is, which checks the health of its endpoints, and the rest denied.
+///
+/// A pod that a policy of tier Normal isolates is out of reach of tier Baseline (Kubernetes network
+/// policy API), so that the end comes before it.
+fn with_computed(
+    mut drafted: Drafted,
+    unselected: bool,
+    isolated: bool,
+    subject: Subject<'_>,
+    place: Place<'_>,
+    cache: &mut SelectorCache,
     options: &Options,
-) {
-    let localhost = direction == Direction::Ingress
+) -> Drafted {
+    if unselected {
+        return drafted;
+    }
+    if place.eased {
+        let cookie = RuleCookie::DEFAULT_ALLOW;
+        drafted.add_computed(
+            None,
+            Contribution::computed(Does::Allow, Level::DEFAULT, cookie),
+        );
+        return drafted;
+    }
+    let (localhost_level, end_level) = if isolated {
+        (Level::NORMAL_LOCALHOST, Level::NORMAL_END)
+    } else {
+        (Level::DEFAULT, Level::END)
+    };
+    let must_end = drafted.passes() || drafted.has_baseline();
+    let localhost = place.direction == Direction::Ingress
         && options.allow_localhost == AllowLocalhost::Always
         && subject.id != IdentityId::HOST;
-    if !denies {
-        let open = Contribution::computed(RuleCookie::DEFAULT_ALLOW);
-        draft.add(Who::Anybody, std::iter::once(open));
-    } else if localhost {
-        let host = draft.cache.intern(&PeerSelector::Entity(Entity::Host));
-        let open = Contribution::computed(RuleCookie::LOCALHOST);
-        draft.add(Who::Picked(host), std::iter::once(open));
+    if localhost {
+        let host = cache.intern(&PeerSelector::Entity(Entity::Host));
+        let cookie = RuleCookie::LOCALHOST;
+        let open = Contribution::computed(Does::Allow, localhost_level, cookie);
+        drafted.add_computed(Some(host), open);
     }
+    if must_end {
+        let end = Contribution::computed(Does::Deny, end_level, RuleCookie::NONE);
+        drafted.add_computed(None, end);
+    }
+    drafted
 }
 
-fn conflicting(
+fn conflict(
     subject: IdentityId,
     direction: Direction,
     matched: &[Matched<'_>],
-    cookies: [RuleCookie; 2],
+    (what, cookies): Clash,
 ) -> ResolveError {
     let rules = matched.iter().flat_map(|(policy, _)| policy.rules.iter());
     let named = rules.filter(|(cookie, _)| cookies.contains(cookie));
@@ -364,6 +335,6 @@ fn conflicting(
         subject,
         direction,
         rules,
-        what: Conflict::Parsers,
+        what,
     }
 }

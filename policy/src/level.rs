@@ -1,43 +1,54 @@
-/// The tiers, strongest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Tier {
-    /// Namespaced and clusterwide policies without a tier of their own.
-    Normal,
-    /// What is computed: the default allowance and that of the local host.
-    Default,
-}
+use crate::rule::{Spec, Tier};
 
-/// Tier and priority of an entry. The smaller is the stronger.
+/// Tier and priority of an entry, as the number that orders them: the higher is the stronger.
+///
+/// From the highest bit: two for the tier, ten for the author's priority, twelve for the place of the
+/// rule in its list, each turned round because the smaller goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Level {
-    pub(crate) tier: Tier,
-    /// The author's priority, 10 bits.
-    pub(crate) priority: u16,
-    /// The place of the rule inside its object, 12 bits.
-    pub(crate) place: u16,
-}
+pub(crate) struct Level(u32);
+
+/// The bits below the tier.
+const TIER_SHIFT: u32 = 22;
+const PRIORITY_MAX: u32 = 0x3ff;
+const PLACE_MAX: u32 = 0xfff;
 
 impl Level {
-    pub(crate) const NORMAL: Self = Self {
-        tier: Tier::Normal,
-        priority: 0,
-        place: 0,
-    };
-    pub(crate) const DEFAULT: Self = Self {
-        tier: Tier::Default,
-        priority: 0,
-        place: 0,
-    };
+    pub(crate) const NORMAL: Self = Self::new(Tier::Normal, 0, 0);
+    /// What the local host is allowed where tier Normal ends with default deny.
+    pub(crate) const NORMAL_LOCALHOST: Self = Self::new(Tier::Normal, PRIORITY_MAX, PLACE_MAX - 1);
+    /// The default deny of the policies of tier Normal.
+    pub(crate) const NORMAL_END: Self = Self::new(Tier::Normal, PRIORITY_MAX, PLACE_MAX);
+    /// What is computed and weaker than every rule.
+    pub(crate) const DEFAULT: Self = Self(1);
+    /// The end of everything.
+    pub(crate) const END: Self = Self(0);
 
-    /// The 24 upper bits of a precedence: two for the tier, ten for the priority, twelve for the
-    /// place, each turned round because the higher precedence is the stronger.
-    pub(crate) fn strength(self) -> u32 {
-        let tier = match self.tier {
+    const fn new(tier: Tier, priority: u32, place: u32) -> Self {
+        let tier = match tier {
+            Tier::Admin => 3,
             Tier::Normal => 2,
-            Tier::Default => 0,
+            Tier::Baseline => 1,
         };
-        let priority = 0x3ff - u32::from(self.priority.min(0x3ff));
-        let place = 0xfff - u32::from(self.place.min(0xfff));
-        (tier << 22) | (priority << 12) | place
+        Self((tier << TIER_SHIFT) | ((PRIORITY_MAX - priority) << 12) | (PLACE_MAX - place))
+    }
+
+    /// The level of a rule. Where the rules of a list have an order, an earlier one goes first.
+    pub(crate) fn of(spec: &Spec, index: usize) -> Self {
+        if spec.tier == Tier::Normal {
+            return Self::NORMAL;
+        }
+        let place = u32::try_from(index).unwrap_or(PLACE_MAX).min(PLACE_MAX);
+        let priority = u32::from(spec.priority).min(PRIORITY_MAX);
+        Self::new(spec.tier, priority, place)
+    }
+
+    /// The 24 upper bits of a precedence.
+    pub(crate) const fn strength(self) -> u32 {
+        self.0
+    }
+
+    /// The tier that a strength belongs to, as a number.
+    pub(crate) const fn tier_of(strength: u32) -> u32 {
+        strength >> TIER_SHIFT
     }
 }

@@ -58,23 +58,25 @@
 //! A direction in which nothing is enforced has one entry: any peer, any protocol, allow, with
 //! [`RuleCookie::NOT_ENFORCED`].
 
-pub mod ask;
-
+mod auth;
 mod bits;
 mod chain;
 mod classes;
 mod compile;
+mod content;
 mod contribution;
 mod cookie;
 mod decision;
 mod diff;
 mod digest;
 mod direction;
+mod draft;
 mod endpoint;
 mod error;
 mod explain;
 mod group;
 mod identity_index;
+mod inspect;
 mod l7;
 mod l7_policy;
 mod label_map;
@@ -86,9 +88,12 @@ mod map_state;
 mod named_port;
 mod options;
 mod parse;
+mod part;
 mod peer;
+mod peer_set;
 mod peers;
 mod port;
+mod port_index;
 mod port_rule;
 mod ports;
 mod precedence;
@@ -99,12 +104,14 @@ mod reference;
 mod resolve;
 mod rule;
 mod rule_ref;
+mod scope;
 mod selector_cache;
 mod service;
 mod set;
 mod staged;
 mod table;
 mod verdict;
+mod weigh;
 mod world;
 mod yaml;
 

@@ -2,7 +2,9 @@ use std::fmt;
 
 use porin_identity::IdentityId;
 
-use crate::{Direction, PortPrefix, Precedence, Protocol, Query, Redirect, RuleCookie, Verdict};
+use crate::{
+    AuthMode, Direction, PortPrefix, Precedence, Protocol, Query, Redirect, RuleCookie, Verdict,
+};
 
 /// What a kernel policy entry is found by.
 ///
@@ -88,6 +90,8 @@ impl EntryAction {
 pub struct MapEntry {
     /// What happens.
     pub action: EntryAction,
+    /// What the connection has to prove before it passes; without meaning for a denial.
+    pub auth: AuthMode,
     /// How strong it is against the entry of the other chain.
     pub precedence: Precedence,
     /// The rule that asked for it.

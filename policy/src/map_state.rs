@@ -27,6 +27,7 @@ use crate::{Direction, MapEntry, MapKey, Query, Verdict};
 /// };
 /// let entry = MapEntry {
 ///     action: EntryAction::Allow,
+///     auth: AuthMode::Disabled,
 ///     precedence: Precedence::compose(1, 1),
 ///     cookie: RuleCookie::new(16),
 /// };

@@ -72,6 +72,12 @@ impl PortNames {
         *self.0.get(&(Arc::from(name), protocol))?
     }
 
+    /// The names that lead somewhere, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, Protocol, u16)> {
+        let known = self.0.iter();
+        known.filter_map(|((name, protocol), port)| Some((name, *protocol, (*port)?)))
+    }
+
     /// Whether there is no name at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -53,13 +53,12 @@ pub enum RefusedDocuments {
 /// How NetworkPolicy documents are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum NetworkPolicyReading {
-    /// As the Kubernetes API defines them: `policyTypes` decides which directions count, selectors
-    /// pick pods and nothing else, and pods of other clusters are pods.
+    /// As the Kubernetes API defines them: `policyTypes` decides which directions count, and selectors
+    /// pick pods and nothing else.
     #[default]
     Kubernetes,
-    /// As Cilium translates them: rules count in a direction whatever `policyTypes` says, negative
-    /// namespace selectors pick whatever lacks the label, and peers live in the own cluster unless
-    /// they name one ([`Options::default_local_cluster`]).
+    /// As Cilium translates them: rules count in a direction whatever `policyTypes` says, and negative
+    /// namespace selectors pick whatever lacks the label, pod or not.
     Cilium,
 }
 

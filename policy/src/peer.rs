@@ -1,28 +1,27 @@
 //! Who a compiled rule speaks of: scoped selectors, and when they pick a label set.
 
-use ipnet::IpNet;
-use porin_identity::{
-    Families, Family, Labels, Operator, Requirement, Selector, SelectorKey, key, source,
-};
+use std::sync::Arc;
 
-use crate::Options;
-use crate::peers::{CidrPeer, Entity, Peer, Peers};
-use crate::rule::PolicyName;
+use ipnet::IpNet;
+use porin_identity::{Family, Label, Labels, Operator, Requirement, Selector, key, source};
+
+use crate::peers::{CidrSource, Entity};
+use crate::{CidrMatch, Options, Semantics};
 
 /// One scoped peer selector; equal selectors share their identities in the selector cache.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum PeerSelector {
     Labels(Selector),
     Entity(Entity),
-    Cidr(CidrPeer),
+    Cidr(CidrSelector),
 }
 
-/// The other side of a compiled rule.
+/// Addresses, and which identities are taken for what their addresses are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum PeerSet {
-    Nobody,
-    Anybody,
-    Picked(Vec<PeerSelector>),
+pub(crate) struct CidrSelector {
+    pub(crate) source: CidrSource,
+    pub(crate) except: Arc<[IpNet]>,
+    pub(crate) reach: CidrMatch,
 }
 
 /// Reserved labels of what belongs to a cluster besides its workloads.
@@ -50,12 +49,15 @@ const MESH_PARTS: [&str; 9] = [
     "kube-apiserver",
 ];
 
+/// The key that the blocks of a CIDR group carry, followed by the group's name.
+pub(crate) const GROUP_NAME_PREFIX: &str = "io.cilium.policy.cidrgroupname/";
+
 impl PeerSelector {
     pub(crate) fn picks(&self, labels: &Labels, options: &Options) -> bool {
         match self {
             Self::Labels(selector) => selector.matches(labels),
             Self::Entity(entity) => entity_picks(*entity, labels, options),
-            Self::Cidr(cidr) => cidr_picks(cidr, labels, options.families),
+            Self::Cidr(cidr) => cidr.picks(labels, options),
         }
     }
 }
@@ -95,148 +97,84 @@ fn entity_picks(entity: Entity, labels: &Labels, options: &Options) -> bool {
     }
 }
 
-/// Blocks pick identities outside of the cluster only; an exception is a condition of the selector.
-fn cidr_picks(cidr: &CidrPeer, labels: &Labels, families: Families) -> bool {
-    let outside = ["world", "world-ipv4", "world-ipv6"]
-        .iter()
-        .any(|name| labels.reserved(name));
-    outside
-        && cidr
-            .block()
-            .is_some_and(|block| lies_in(block, labels, families))
-        && !cidr
-            .except
-            .iter()
-            .any(|block| lies_in(*block, labels, families))
-}
-
-fn lies_in(block: IpNet, labels: &Labels, families: Families) -> bool {
-    if block.prefix_len() == 0 {
-        return labels.reserved(families.world_name(Family::of(&block.addr())));
-    }
-    labels.blocks().any(|own| block.contains(&own))
-}
-
-/// What the selectors of one policy mean beyond their text: its namespace and its cluster.
-pub(crate) struct Scope {
-    /// The subject lives here; `None` for clusterwide policies.
-    namespace: Option<Requirement>,
-    any_namespace: Requirement,
-    /// Peers live here unless their selector names a cluster; `None` if that is switched off.
-    cluster: Option<Requirement>,
-}
-
-impl Scope {
-    pub(crate) fn new(policy: &PolicyName, options: &Options) -> Self {
-        let namespace = SelectorKey::new(source::K8S, key::NAMESPACE);
-        let own_cluster = || {
-            let cluster = SelectorKey::new(source::K8S, key::CLUSTER);
-            Requirement::equals(cluster, &options.cluster_name)
-        };
-        let own = policy.namespace.as_deref();
-        Self {
-            namespace: own.map(|own| Requirement::equals(namespace.clone(), own)),
-            any_namespace: Requirement::exists(namespace),
-            cluster: options.default_local_cluster.then(own_cluster),
+impl CidrSelector {
+    /// The block, host bits cleared; `None` if it stands in a group.
+    pub(crate) fn block(&self) -> Option<IpNet> {
+        match self.source {
+            CidrSource::Block(block) => Some(block.trunc()),
+            CidrSource::Group(_) | CidrSource::Groups(_) => None,
         }
     }
 
-    /// The subject of a namespaced policy lives in its namespace, whatever else its selector says;
-    /// that of a clusterwide one anywhere.
-    pub(crate) fn subject(&self, written: &Selector) -> Selector {
-        let Some(namespace) = &self.namespace else {
-            return written.clone();
-        };
-        let overwritten = |term: &&Requirement| {
-            term.key == namespace.key && matches!(term.operator, Operator::Equals(_))
-        };
-        let kept = written
-            .requirements()
-            .iter()
-            .filter(|term| !overwritten(term));
-        kept.chain([namespace]).cloned().collect()
+    /// An exception is a condition of the selector.
+    fn picks(&self, labels: &Labels, options: &Options) -> bool {
+        self.reaches(labels, options)
+            && self.names(labels, options)
+            && !self
+                .except
+                .iter()
+                .any(|block| lies_in(*block, labels, options, false))
     }
 
-    /// A peer selector with what its author left to the policy's own place. `subject` is the subject
-    /// as written.
-    pub(crate) fn peer(&self, written: &Selector, subject: &Selector) -> Selector {
-        if written.mentions_source(source::RESERVED) {
-            return written.clone();
-        }
-        let namespace = match &self.namespace {
-            _ if written.mentions(source::K8S, key::NAMESPACE) => None,
-            Some(namespace) => Some(namespace).filter(|_| !mentions_namespace_labels(written)),
-            None => Some(&self.any_namespace).filter(|_| !mentions_init(subject)),
+    /// Blocks pick what is outside of the cluster, and nodes and pods if they are asked to.
+    ///
+    /// Upstream looks for the keys of the reserved labels in every source.
+    fn reaches(&self, labels: &Labels, options: &Options) -> bool {
+        let is = |name: &str| match options.semantics {
+            Semantics::Strict => labels.reserved(name),
+            Semantics::Cilium => labels.iter().any(|label| label.key() == name),
         };
-        let named = written.mentions(source::K8S, key::CLUSTER);
-        let cluster = self.cluster.as_ref().filter(|_| !named);
-        if namespace.is_none() && cluster.is_none() {
-            return written.clone();
+        if ["world", "world-ipv4", "world-ipv6"].into_iter().any(is) {
+            return true;
         }
-        written
-            .requirements()
-            .iter()
-            .chain(namespace)
-            .chain(cluster)
-            .cloned()
-            .collect()
+        if is("host") || is("remote-node") {
+            return self.reach.nodes;
+        }
+        self.reach.pods
+    }
+
+    fn names(&self, labels: &Labels, options: &Options) -> bool {
+        match &self.source {
+            CidrSource::Block(block) => lies_in(block.trunc(), labels, options, self.reach.pods),
+            CidrSource::Group(name) => {
+                labels.has_key(source::CIDRGROUP, &format!("{GROUP_NAME_PREFIX}{name}"))
+            }
+            CidrSource::Groups(groups) => groups_fit(groups, labels, options.semantics),
+        }
     }
 }
 
-/// One subject of one policy, scoped.
-pub(crate) fn scope_subject(subject: &Selector, policy: &PolicyName) -> Selector {
-    Scope::new(policy, &Options::default()).subject(subject)
-}
-
-/// One peer selector of one policy, scoped.
-pub(crate) fn scope_peer(
-    peer: &Selector,
-    subject: &Selector,
-    policy: &PolicyName,
-    options: &Options,
-) -> Selector {
-    Scope::new(policy, options).peer(peer, subject)
-}
-
-fn mentions_namespace_labels(selector: &Selector) -> bool {
-    selector.requirements().iter().any(|term| {
-        let of_k8s = term.key.is_any() || term.key.source() == source::K8S;
-        of_k8s && term.key.key().starts_with(key::NAMESPACE_LABELS_PREFIX)
-    })
-}
-
-fn mentions_init(selector: &Selector) -> bool {
-    let mut terms = selector.requirements().iter();
-    terms.any(|term| term.key.source() == source::RESERVED && term.key.key() == "init")
-}
-
-/// The other side of a rule. One wildcard among the peers makes the whole rule speak of anybody;
-/// a rule that names neither peers nor ports speaks of nobody.
-pub(crate) fn peer_set(
-    peers: &Peers,
-    has_ports: bool,
-    scope: impl Fn(&Selector) -> Selector,
-) -> PeerSet {
-    let listed = match peers {
-        Peers::Unspecified if has_ports => return PeerSet::Anybody,
-        Peers::Unspecified | Peers::Unnamed => return PeerSet::Nobody,
-        Peers::Listed(listed) if listed.is_empty() => return PeerSet::Nobody,
-        Peers::Listed(listed) => listed,
+/// Whether the labels of some group fit. Its blocks carry every label `k=v` of a group as the key
+/// `k+v`, since a block may be in several groups that differ in `k`.
+///
+/// Where a selector asks for no label, upstream takes blocks that are in no group at all.
+fn groups_fit(groups: &Selector, labels: &Labels, semantics: Semantics) -> bool {
+    let has = |key: &str| labels.has_key(source::CIDRGROUP, key);
+    let has_value = |key: &str, value: &str| has(&format!("{key}+{value}"));
+    let fits = |term: &Requirement| {
+        let key = term.key.key();
+        match &term.operator {
+            Operator::Equals(value) => has_value(key, value),
+            Operator::In(values) => values.iter().any(|value| has_value(key, value)),
+            Operator::NotIn(values) => !values.iter().any(|value| has_value(key, value)),
+            Operator::Exists => has(key),
+            Operator::DoesNotExist => !has(key),
+        }
     };
-    let mut picked: Vec<PeerSelector> = Vec::with_capacity(listed.len());
-    for peer in listed {
-        let selector = match peer {
-            Peer::Endpoints(written) => PeerSelector::Labels(scope(written)),
-            Peer::Cidr(cidr) => PeerSelector::Cidr(cidr.clone()),
-            Peer::Entity(entity) => PeerSelector::Entity(*entity),
-            _ => continue,
-        };
-        match &selector {
-            PeerSelector::Entity(Entity::All) => return PeerSet::Anybody,
-            PeerSelector::Labels(labels) if labels.is_everything() => return PeerSet::Anybody,
-            _ if picked.contains(&selector) => {}
-            _ => picked.push(selector),
-        }
+    let of_group = |label: &Label| {
+        label.source() == source::CIDRGROUP && label.key().starts_with(GROUP_NAME_PREFIX)
+    };
+    let in_group = semantics == Semantics::Cilium || labels.iter().any(of_group);
+    in_group && groups.requirements().iter().all(fits)
+}
+
+/// A block of length zero is the world of its family, and whoever has an address of the family if
+/// pods are meant as well.
+fn lies_in(block: IpNet, labels: &Labels, options: &Options, pods: bool) -> bool {
+    let family = Family::of(&block.addr());
+    let inside = |own: IpNet| block.contains(&own);
+    if block.prefix_len() > 0 {
+        return labels.blocks().any(inside);
     }
-    PeerSet::Picked(picked)
+    labels.reserved(options.families.world_name(family)) || (pods && labels.blocks().any(inside))
 }

@@ -1,17 +1,18 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use porin_identity::{IdentityDelta, IdentityId, Labels, Snapshot};
 
-use crate::compile::{Compiled, CompiledSpec};
-use crate::endpoint::EndpointPolicy;
-use crate::explain::{Asked, Candidate, Explanation, NearMiss};
-use crate::lane::{LanePolicy, Matched, Subject};
+use crate::compile::{Compiled, CompiledSpec, Trial};
+use crate::draft::Matched;
+use crate::endpoint::{EndpointPolicy, Resolved};
+use crate::explain::{Candidate, Explanation, NearMiss};
+use crate::lane::{LanePolicy, Subject};
 use crate::map_state::MapState;
+use crate::rule::Guards;
 use crate::selector_cache::SelectorCache;
 use crate::set::{PolicySet, Revision};
-use crate::{Direction, MapChange, Options, Query, Reason, ResolveError};
+use crate::{Direction, MapChange, Options, PortNames, Query, Reason, ResolveError};
 
 /// Resolves the policies of endpoints, and remembers which identities each selector picks.
 ///
@@ -23,6 +24,8 @@ pub struct Resolver {
     revision: Revision,
     namespaces: HashMap<Option<Arc<str>>, Vec<Arc<Compiled>>>,
     cache: SelectorCache,
+    /// How often the names of ports have changed.
+    names: u64,
 }
 
 impl Resolver {
@@ -34,6 +37,7 @@ impl Resolver {
             revision: set.revision(),
             namespaces: by_namespace(set),
             cache: SelectorCache::new(set.options().clone()),
+            names: 0,
         };
         for (id, labels) in identities.iter() {
             resolver.cache.add_identity(id, labels);
@@ -48,6 +52,16 @@ impl Resolver {
         }
         for (id, labels) in &delta.added {
             self.cache.add_identity(*id, labels);
+        }
+    }
+
+    /// Gives the ports of an identity's workloads their names. Egress rules that name a port mean
+    /// the number that it has with each peer; ingress rules the number that it has with the subject.
+    ///
+    /// Policies resolved before do not know of it until [`Resolver::refresh`].
+    pub fn set_named_ports(&mut self, identity: IdentityId, names: PortNames) {
+        if self.cache.set_names(identity, names) {
+            self.names += 1;
         }
     }
 
@@ -75,9 +89,22 @@ impl Resolver {
     ///
     /// # Errors
     /// [`ResolveError::UnknownIdentity`] if the identity is not registered;
-    /// [`ResolveError::Conflict`] if rules ask for what cannot be had together. Whoever asks keeps
-    /// the policy that was in force.
+    /// [`ResolveError::Conflict`] if rules about the same peers on one port exclude each other.
+    /// Whoever asks keeps the policy that was in force.
     pub fn resolve(&mut self, subject: IdentityId) -> Result<EndpointPolicy, ResolveError> {
+        let own = self.cache.names(subject).cloned().unwrap_or_default();
+        self.resolve_endpoint(subject, &own)
+    }
+
+    /// The policy of one endpoint, whose own port names are not those of its identity.
+    ///
+    /// # Errors
+    /// As [`Resolver::resolve`].
+    pub fn resolve_endpoint(
+        &mut self,
+        subject: IdentityId,
+        own_names: &PortNames,
+    ) -> Result<EndpointPolicy, ResolveError> {
         let Some(labels) = self.cache.labels(subject).cloned() else {
             return Err(ResolveError::UnknownIdentity { identity: subject });
         };
@@ -86,81 +113,63 @@ impl Resolver {
             .iter()
             .flat_map(|(policy, _)| policy.rules.iter().cloned())
             .collect();
-        let who = Subject::new(subject, &labels, &self.options);
-        let mut resolve = |direction| {
-            let lanes = matched
-                .iter()
-                .map(|(policy, spec)| (*policy, spec.lane(direction)));
-            let lanes: Vec<Matched<'_>> = lanes.filter(|(_, lane)| lane.enables).collect();
-            LanePolicy::resolve(who, direction, &lanes, &mut self.cache, &self.options)
-        };
-        let (ingress, ingress_side) = resolve(Direction::Ingress)?;
-        let (egress, egress_side) = resolve(Direction::Egress)?;
-        let state = MapState::new([ingress_side, egress_side]);
-        Ok(EndpointPolicy::new(
+        let who = Subject::new(subject, &labels, own_names, &self.options);
+        let (cache, options) = (&mut self.cache, &self.options);
+        let namespace = labels.namespace();
+        let resolved = both(who, Trial::Enforced, &matched, cache, options)?;
+        let policy = EndpointPolicy::new(
             subject,
-            self.revision,
-            [ingress, egress],
-            state,
+            namespace,
+            Version {
+                revision: self.revision,
+                names: self.names,
+            },
+            resolved,
             rules,
-        ))
+        );
+        if !matched.iter().any(|(_, spec)| spec.is_staged()) {
+            return Ok(policy);
+        }
+        let tried = both(who, Trial::Tried, &matched, cache, options)?;
+        Ok(policy.with_trial(tried))
     }
 
-    /// Why a policy answers a question as it does. It should be current: near misses come from the
-    /// policies and identities that the resolver knows now.
-    #[must_use]
-    pub fn explain(&self, policy: &EndpointPolicy, query: &Query) -> Explanation {
-        self.explain_at(policy, query, &[])
-    }
-
-    /// The same about a peer with these addresses.
-    pub(crate) fn explain_at(
-        &self,
-        policy: &EndpointPolicy,
+    /// Why a subject's policy answers a question as it does.
+    ///
+    /// # Errors
+    /// As [`Resolver::resolve`].
+    pub fn explain(
+        &mut self,
+        subject: IdentityId,
         query: &Query,
-        addresses: &[IpAddr],
-    ) -> Explanation {
+    ) -> Result<Explanation, ResolveError> {
+        let policy = self.resolve(subject)?;
         let decision = policy.check(query);
         let candidates = policy.candidates(query).into_iter().skip(1);
-        let weaker = candidates.map(|candidate| Candidate {
-            verdict: candidate.does.verdict(),
-            origin: policy.reason(query.direction, candidate.cookie),
+        let weaker = candidates.filter_map(|candidate| {
+            Some(Candidate {
+                verdict: candidate.does.verdict()?,
+                origin: policy.reason(query.direction, candidate.cookie),
+            })
         });
-        let peer = self.cache.labels(query.peer);
-        let asked = Asked {
-            query,
-            peer,
-            addresses,
-            options: &self.options,
-        };
-        let near_misses = match decision.reason() {
-            Reason::DefaultDeny { .. } => self.near_misses(policy, &asked),
-            _ => Vec::new(),
-        };
-        Explanation {
-            weaker: weaker.collect(),
-            peer: peer.cloned(),
-            near_misses,
-            decision,
+        let weaker = weaker.collect();
+        let peer = self.cache.labels(query.peer).cloned();
+        let mut near_misses = Vec::new();
+        let by_default = matches!(decision.reason(), Reason::DefaultDeny { .. });
+        if let Some(labels) = self.cache.labels(subject).filter(|_| by_default) {
+            for (_, spec) in matching(&self.namespaces, subject, labels) {
+                near_misses.extend(spec.lane(query.direction).rules.iter().filter_map(|rule| {
+                    let named = policy.rule(rule.cookie)?;
+                    NearMiss::find(rule, named, query, peer.as_ref(), &self.options)
+                }));
+            }
         }
-    }
-
-    fn near_misses(&self, policy: &EndpointPolicy, asked: &Asked<'_>) -> Vec<NearMiss> {
-        let subject = policy.subject();
-        let Some(labels) = self.cache.labels(subject) else {
-            return Vec::new();
-        };
-        let direction = asked.query.direction;
-        let specs = matching(&self.namespaces, subject, labels);
-        let found = specs.iter().flat_map(|(_, spec)| {
-            let own = spec.lane(direction).rules.iter();
-            let own = own.filter_map(|rule| Some((rule.cookie, asked.obstacle(rule)?)));
-            let other = spec.lane(direction.other()).rules.iter();
-            own.chain(other.filter_map(|rule| Some((rule.cookie, asked.misplaced(rule)?))))
-        });
-        found
-            .filter_map(|(cookie, obstacle)| Some(NearMiss::new(policy.rule(cookie)?, obstacle)))
-            .collect()
+        Ok(Explanation {
+            decision,
+            peer,
+            weaker,
+            near_misses,
+        })
     }
 
     /// Brings a policy up to date after [`Resolver::apply`] (with the same delta) or
@@ -176,7 +185,11 @@ impl Resolver {
     ) -> Result<Vec<MapChange>, ResolveError> {
         let subject = policy.subject();
         let touched = || delta.removed.iter().chain(&delta.added).map(|(id, _)| *id);
-        if policy.revision() != self.revision || touched().any(|id| id == subject) {
+        let current = Version {
+            revision: self.revision,
+            names: self.names,
+        };
+        if policy.version() != current || touched().any(|id| id == subject) {
             let new = self.resolve(subject)?;
             let changes = new.map_state().diff(policy.map_state());
             *policy = new;
@@ -201,23 +214,59 @@ fn by_namespace(set: &PolicySet) -> HashMap<Option<Arc<str>>, Vec<Arc<Compiled>>
     namespaces
 }
 
-/// The specs that select a subject, in the order of policy names: those of its namespace, then the
-/// clusterwide ones. Rules for endpoints never select the local host.
+/// The state of what a policy was resolved from, besides the identities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Version {
+    pub(crate) revision: Revision,
+    /// How often the names of ports had changed.
+    pub(crate) names: u64,
+}
+
+/// Both directions of a subject's policy.
+fn both(
+    subject: Subject<'_>,
+    trial: Trial,
+    matched: &[(&Arc<Compiled>, &CompiledSpec)],
+    cache: &mut SelectorCache,
+    options: &Options,
+) -> Result<Resolved, ResolveError> {
+    let mut resolve = |direction| {
+        let lanes = matched
+            .iter()
+            .map(|(policy, spec)| (*policy, spec.lane(direction)));
+        let lanes: Vec<Matched<'_>> = lanes
+            .filter(|(_, lane)| lane.standing(trial).enables)
+            .collect();
+        LanePolicy::resolve(subject, direction, trial, &lanes, cache, options)
+    };
+    let (ingress, ingress_side) = resolve(Direction::Ingress)?;
+    let (egress, egress_side) = resolve(Direction::Egress)?;
+    Ok(Resolved {
+        lanes: [ingress, egress],
+        state: MapState::new([ingress_side, egress_side]),
+    })
+}
+
+/// The specs that select a subject, in the order of policy names. Rules for endpoints never select
+/// the local host, and rules for nodes nobody else.
 fn matching<'a>(
     namespaces: &'a HashMap<Option<Arc<str>>, Vec<Arc<Compiled>>>,
     subject: IdentityId,
     labels: &Labels,
 ) -> Vec<(&'a Arc<Compiled>, &'a CompiledSpec)> {
-    if subject == IdentityId::HOST {
-        return Vec::new();
-    }
+    let guarded = match subject {
+        IdentityId::HOST => Guards::Nodes,
+        _ => Guards::Endpoints,
+    };
     let own = labels
         .namespace()
         .map(Arc::from)
         .and_then(|name| namespaces.get(&Some(name)));
     let policies = own.into_iter().chain(namespaces.get(&None)).flatten();
     let specs = policies.flat_map(|policy| policy.specs.iter().map(move |spec| (policy, spec)));
-    specs
-        .filter(|(_, spec)| spec.subject.matches(labels))
-        .collect()
+    let mut matching: Vec<_> = specs
+        .filter(|(_, spec)| spec.guards == guarded && spec.subject.matches(labels))
+        .collect();
+    matching.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    matching
 }

@@ -60,22 +60,22 @@ impl fmt::Display for Location {
     }
 }
 
-/// The kinds of policy documents.
+/// The kinds of policy documents, in the order of their short names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum PolicyKind {
-    /// `CiliumNetworkPolicy` (`cilium.io/v2`): guards the workloads of its own namespace.
-    CiliumNetworkPolicy,
-    /// `CiliumClusterwideNetworkPolicy` (`cilium.io/v2`): guards workloads of every namespace, or nodes.
-    CiliumClusterwideNetworkPolicy,
-    /// `NetworkPolicy` (`networking.k8s.io/v1`): guards the workloads of its own namespace.
-    NetworkPolicy,
     /// `AdminNetworkPolicy` (`policy.networking.k8s.io/v1alpha1`): goes before every other kind.
     AdminNetworkPolicy,
     /// `BaselineAdminNetworkPolicy` (`policy.networking.k8s.io/v1alpha1`): comes after every other kind.
     BaselineAdminNetworkPolicy,
+    /// `CiliumClusterwideNetworkPolicy` (`cilium.io/v2`): guards workloads of every namespace, or nodes.
+    CiliumClusterwideNetworkPolicy,
+    /// `CiliumNetworkPolicy` (`cilium.io/v2`): guards the workloads of its own namespace.
+    CiliumNetworkPolicy,
     /// `ClusterNetworkPolicy` (`policy.networking.k8s.io/v1alpha2`): either, as its `tier` says.
     ClusterNetworkPolicy,
+    /// `NetworkPolicy` (`networking.k8s.io/v1`): guards the workloads of its own namespace.
+    NetworkPolicy,
 }
 
 impl PolicyKind {

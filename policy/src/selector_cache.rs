@@ -4,17 +4,24 @@
 //! identities carry, and a new identity is shown only to the selectors that ask for one of its
 //! labels.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use porin_identity::{IdentityId, Labels, Operator, Requirement, Selector, key, source};
 
-use crate::Options;
 use crate::bits::Bits;
+use crate::draft::Peerage;
 use crate::identity_index::{IdentityIndex, asks_for_a_label};
 use crate::label_map::{LabelMap, Wanted};
-use crate::peer::{PeerSelector, entity_labels};
-use crate::peers::Entity;
+use crate::peer::{CidrSelector, GROUP_NAME_PREFIX, PeerSelector, entity_labels};
+use crate::peers::{CidrSource, Entity};
+use crate::port_index::PortIndex;
+use crate::{Options, PortNames, Protocol};
+
+/// The name of a port and its protocol.
+pub(crate) type PortName = (Arc<str>, Protocol);
 
 /// A cached selector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +34,7 @@ pub(crate) struct SelectorCache {
     selectors: Vec<Option<Cached>>,
     by_selector: HashMap<PeerSelector, SelectorId>,
     asking: Asking,
+    ports: PortIndex,
 }
 
 #[derive(Debug)]
@@ -51,6 +59,7 @@ impl SelectorCache {
             selectors: Vec::new(),
             by_selector: HashMap::new(),
             asking: Asking::default(),
+            ports: PortIndex::default(),
         }
     }
 
@@ -70,6 +79,7 @@ impl SelectorCache {
     pub(crate) fn add_identity(&mut self, id: IdentityId, labels: &Labels) {
         self.remove_identity(id);
         let slot = self.identities.add(id, labels);
+        self.ports.add(id, slot);
         for id in self.asked_by(labels) {
             if let Some(Some(cached)) = self.selectors.get_mut(id.0 as usize)
                 && cached.selector.picks(labels, &self.options)
@@ -82,6 +92,7 @@ impl SelectorCache {
     pub(crate) fn remove_identity(&mut self, id: IdentityId) {
         let labels = self.labels(id).cloned();
         if let (Some(slot), Some(labels)) = (self.identities.remove(id), labels) {
+            self.ports.remove(id, slot);
             for id in self.asked_by(&labels) {
                 if let Some(Some(cached)) = self.selectors.get_mut(id.0 as usize) {
                     cached.picked.remove(slot);
@@ -124,6 +135,50 @@ impl SelectorCache {
             .map(|cached| &cached.picked)
     }
 
+    /// Gives an identity the names of its ports; whether that changes anything.
+    pub(crate) fn set_names(&mut self, id: IdentityId, names: PortNames) -> bool {
+        let slot = self.slot(id);
+        self.ports.set(id, slot, names)
+    }
+
+    /// The names of an identity's ports.
+    pub(crate) fn names(&self, id: IdentityId) -> Option<&PortNames> {
+        self.ports.names(id)
+    }
+
+    /// The numbers that a name stands for, in order.
+    pub(crate) fn numbers(&self, name: &PortName) -> Vec<u16> {
+        self.ports.numbers(name)
+    }
+
+    /// Who shares contributions.
+    pub(crate) fn members(&self, peerage: &Peerage) -> Cow<'_, Bits> {
+        let picked = |id| self.picked(id).map_or_else(Cow::default, Cow::Borrowed);
+        let Some((name, port)) = &peerage.named else {
+            return peerage.selector.map_or_else(Cow::default, picked);
+        };
+        let Some(named) = self.ports.who(name, *port) else {
+            return Cow::default();
+        };
+        match peerage.selector {
+            None => Cow::Borrowed(named),
+            Some(id) => {
+                let mut both = named.clone();
+                both.keep(&picked(id), true);
+                Cow::Owned(both)
+            }
+        }
+    }
+
+    /// Whether an identity is among them.
+    pub(crate) fn is_member(&self, peerage: &Peerage, slot: u32) -> bool {
+        let picked = |id| self.picked(id).is_some_and(|set| set.has(slot));
+        let named = |(name, port): &(PortName, u16)| {
+            self.ports.who(name, *port).is_some_and(|set| set.has(slot))
+        };
+        peerage.selector.is_none_or(picked) && peerage.named.as_ref().is_none_or(named)
+    }
+
     /// The cached selector, matched against all identities when it is new.
     pub(crate) fn intern(&mut self, selector: &PeerSelector) -> SelectorId {
         if let Some(id) = self.by_selector.get(selector) {
@@ -134,14 +189,7 @@ impl SelectorCache {
             PeerSelector::Labels(labels) => self.intern_labels(labels, id),
             PeerSelector::Entity(entity) => self.intern_entity(*entity, id),
             PeerSelector::Cidr(cidr) => {
-                let mut candidates = Bits::default();
-                let block = cidr.block().unwrap_or_default();
-                if block.prefix_len() == 0 {
-                    candidates.add(&self.intern_entity(Entity::World, id));
-                } else {
-                    candidates.add(&self.identities.inside(block));
-                    self.asking.by_block.entry(block).or_default().push(id);
-                }
+                let candidates = self.intern_cidr(cidr, id);
                 self.tested(selector, &candidates)
             }
         };
@@ -195,6 +243,34 @@ impl SelectorCache {
             _ => {}
         }
         picked
+    }
+
+    /// Registers a selector of addresses; who might be picked by it.
+    fn intern_cidr(&mut self, cidr: &CidrSelector, id: SelectorId) -> Bits {
+        let mut candidates = Bits::default();
+        match &cidr.source {
+            CidrSource::Block(block) => {
+                let block = block.trunc();
+                if block.prefix_len() == 0 {
+                    candidates.add(&self.intern_entity(Entity::World, id));
+                }
+                if block.prefix_len() > 0 || cidr.reach.pods {
+                    candidates.add(&self.identities.inside(block));
+                    self.asking.by_block.entry(block).or_default().push(id);
+                }
+            }
+            CidrSource::Group(name) => {
+                let key = format!("{GROUP_NAME_PREFIX}{name}");
+                candidates.add(&self.identities.with_key(source::CIDRGROUP, &key));
+                let wanted = Wanted::key(source::CIDRGROUP, &key);
+                self.asking.by_label.entry(wanted).push(id);
+            }
+            CidrSource::Groups(_) => {
+                candidates = self.identities.picked(&Selector::everything());
+                self.asking.anything.push(id);
+            }
+        }
+        candidates
     }
 
     fn tested(&self, selector: &PeerSelector, candidates: &Bits) -> Bits {

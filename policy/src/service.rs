@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use porin_identity::{Label, source};
 
+use crate::peer::GROUP_NAME_PREFIX;
 use crate::rule::Location;
 
 /// A Kubernetes service, for `toServices`.
@@ -44,4 +46,17 @@ pub struct CidrGroup {
     pub blocks: Vec<IpNet>,
     /// Where the document begins.
     pub location: Location,
+}
+
+impl CidrGroup {
+    /// The labels that each of its blocks carries.
+    pub(crate) fn block_labels(&self) -> Vec<Label> {
+        let name = (format!("{GROUP_NAME_PREFIX}{}", self.name), "");
+        let own = self
+            .labels
+            .iter()
+            .flat_map(|(key, value)| [(key.to_string(), &**value), (format!("{key}+{value}"), "")]);
+        let label = |(key, value): (String, &str)| Label::new(source::CIDRGROUP, &key, value).ok();
+        std::iter::once(name).chain(own).filter_map(label).collect()
+    }
 }

@@ -3,14 +3,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use porin_identity::{IdentityId, Selector, Snapshot};
+use porin_identity::{IdentityId, Label, Selector, Snapshot};
 use sha2::{Digest, Sha256};
 
-use crate::compile::{Compiled, closed, compile};
+use crate::compile::{Compiled, closed, compile, fqdns};
 use crate::digest::meaning;
 use crate::endpoint::EndpointPolicy;
 use crate::explain::Explanation;
 use crate::parse::{ParseError, Refused, parse_documents};
+use crate::peers::FqdnPeer;
 use crate::resolve::Resolver;
 use crate::rule::{Document, DocumentName, Location, PolicyKind, PolicyName};
 use crate::service::{CidrGroup, Service};
@@ -359,7 +360,9 @@ impl PolicySet {
     }
 
     fn hold(&mut self, document: Arc<Document>) {
-        let compiled = compile(&document, &self.options, |rule| self.cookies.number(rule));
+        let compiled = compile(&document, &self.options, &self.services, |rule| {
+            self.cookies.number(rule)
+        });
         self.cookies.insert(&compiled);
         let held = Held {
             document,
@@ -424,7 +427,26 @@ impl PolicySet {
     pub fn prefixes(&self) -> BTreeSet<IpNet> {
         self.compiled()
             .flat_map(|compiled| compiled.prefixes())
+            .chain(self.groups.values().flat_map(|group| group.blocks.clone()))
             .collect()
+    }
+
+    /// The labels that a block carries because it stands in CIDR groups.
+    #[must_use]
+    pub fn block_labels(&self, block: &IpNet) -> Vec<Label> {
+        let holding = self
+            .groups
+            .values()
+            .filter(|group| group.blocks.contains(block));
+        holding.flat_map(CidrGroup::block_labels).collect()
+    }
+
+    /// The DNS names that rules speak of, each once, in order. Whoever learns that a name that fits
+    /// leads to an address gives that address's identity the label `fqdn:TEXT`
+    /// ([`FqdnPeer::text`]).
+    #[must_use]
+    pub fn fqdns(&self) -> BTreeSet<&FqdnPeer> {
+        self.documents().flat_map(fqdns).collect()
     }
 
     /// The rule with a number, as kernel tables and events carry it.
@@ -470,9 +492,7 @@ impl PolicySet {
         query: &Query,
         identities: &Snapshot,
     ) -> Result<Explanation, ResolveError> {
-        let mut resolver = Resolver::new(self, identities);
-        let policy = resolver.resolve(subject)?;
-        Ok(resolver.explain(&policy, query))
+        Resolver::new(self, identities).explain(subject, query)
     }
 
     /// Refused documents that were turned into denials: their names and subjects as written.

@@ -39,6 +39,21 @@ pub enum Parser {
     Other,
 }
 
+impl Parser {
+    /// How strong a redirect to it is against others: the smaller is the stronger. A listener may
+    /// have another of its own.
+    pub(crate) const fn priority(self) -> u16 {
+        match self {
+            Self::Http => 101,
+            Self::Kafka => 106,
+            Self::Other => 111,
+            Self::Tls => 116,
+            Self::Dns => 121,
+            Self::Listener => 126,
+        }
+    }
+}
+
 impl fmt::Display for Parser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

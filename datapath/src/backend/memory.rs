@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use porin_flow::{DropReason, EndpointId, Outcome, PolicyMatch, Tuple};
 use porin_identity::IdentityId;
-use porin_policy::{Direction, EntryAction, MapEntry, MapKey, MapState, Query, RuleCookie};
+use porin_policy::{
+    AuthMode, Direction, EntryAction, MapEntry, MapKey, MapState, Query, RuleCookie,
+};
 
 use crate::config::{Config, Limits};
 use crate::endpoint::EndpointSpec;
@@ -98,6 +100,14 @@ impl Ruling {
         let ports = key.prefix_len() > 8;
         Self {
             outcome: match entry.action {
+                EntryAction::Deny if entry.cookie == RuleCookie::NONE => {
+                    Outcome::Drop(DropReason::POLICY_DENIED)
+                }
+                EntryAction::Allow | EntryAction::Redirect(_)
+                    if entry.auth != AuthMode::Disabled =>
+                {
+                    Outcome::Drop(DropReason::AUTH_REQUIRED)
+                }
                 EntryAction::Allow => Outcome::Forward,
                 EntryAction::Deny => Outcome::Drop(DropReason::POLICY_DENY),
                 EntryAction::Redirect(redirect) if redirect.unrestricted => Outcome::Forward,
@@ -352,6 +362,7 @@ mod tests {
         };
         let entry = MapEntry {
             action: EntryAction::Allow,
+            auth: AuthMode::Disabled,
             precedence: Precedence::MIN,
             cookie: RuleCookie::new(16),
         };

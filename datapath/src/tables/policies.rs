@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use porin_identity::IdentityId;
 use porin_policy::{
-    ContentHash, Direction, EntryAction, MapEntry, MapKey, MapState, Parser, PortPrefix,
+    AuthMode, ContentHash, Direction, EntryAction, MapEntry, MapKey, MapState, Parser, PortPrefix,
     Precedence, Protocol, Redirect, RuleCookie,
 };
 
@@ -22,6 +22,9 @@ const DENY: u8 = 0;
 const ALLOW: u8 = 1;
 const REDIRECT: u8 = 2;
 const REDIRECT_UNRESTRICTED: u8 = 3;
+
+const AUTH_REQUIRED: u8 = 1;
+const AUTH_FAILS: u8 = 2;
 
 const PARSERS: [Parser; 6] = [
     Parser::Http,
@@ -278,7 +281,11 @@ fn encode_entry(key: &MapKey, entry: &MapEntry) -> PolicyEntry {
             .and_then(|at| u8::try_from(at).ok())
             .unwrap_or(u8::MAX),
         prefix: key.prefix_len(),
-        reserved: 0,
+        auth: match entry.auth {
+            AuthMode::Disabled => 0,
+            AuthMode::Required => AUTH_REQUIRED,
+            AuthMode::AlwaysFail => AUTH_FAILS,
+        },
     }
 }
 
@@ -313,6 +320,12 @@ pub(crate) fn decode_entry(entry: &PolicyEntry) -> Option<MapEntry> {
             ALLOW => EntryAction::Allow,
             REDIRECT => redirect(false)?,
             REDIRECT_UNRESTRICTED => redirect(true)?,
+            _ => return None,
+        },
+        auth: match entry.auth {
+            0 => AuthMode::Disabled,
+            AUTH_REQUIRED => AuthMode::Required,
+            AUTH_FAILS => AuthMode::AlwaysFail,
             _ => return None,
         },
         precedence: Precedence::new(entry.precedence),
@@ -367,6 +380,7 @@ mod tests {
                     };
                     let entry = MapEntry {
                         action,
+                        auth: AuthMode::Disabled,
                         precedence: Precedence::new(77),
                         cookie: RuleCookie::new(99),
                     };

@@ -242,6 +242,7 @@ fn entry(
         port,
     };
     let entry = MapEntry {
+        auth: porin_policy::AuthMode::Disabled,
         action,
         precedence: Precedence::new(deny),
         cookie: RuleCookie::new(cookie),

@@ -257,6 +257,7 @@ impl Trial {
             port,
         };
         let entry = MapEntry {
+            auth: porin_policy::AuthMode::Disabled,
             action,
             precedence: Precedence::compose(level, rank),
             cookie: RuleCookie::new(u32::try_from(16 + self.random.below(1 << 20)).expect("small")),

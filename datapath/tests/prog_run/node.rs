@@ -194,6 +194,7 @@ pub(crate) fn entry(
     };
     let rank = if action == EntryAction::Deny { 255 } else { 1 };
     let entry = MapEntry {
+        auth: porin_policy::AuthMode::Disabled,
         action,
         precedence: Precedence::compose(1, rank),
         cookie: RuleCookie::new(cookie),

@@ -3,15 +3,13 @@
 use std::io::Write;
 
 use porin::flow::Escaped;
-use porin::policy::ask::Model;
-use porin::policy::{Candidate, Explanation, NearMiss, Reason, Verdict};
+use porin::policy::{Candidate, Explanation, NearMiss, Obstacle, Reason, Verdict};
 use serde::Serialize;
 
-use crate::answer::{Judged, RulePlace, SideAnswer, json};
+use crate::answer::{RulePlace, SideAnswer, together, verdict};
 use crate::args::{Output, Question};
 use crate::failure::Failure;
-use crate::model;
-use crate::status::Status;
+use crate::model::{Model, Side, sides};
 
 #[derive(Debug, Serialize)]
 struct Answer {
@@ -19,9 +17,7 @@ struct Answer {
     to: String,
     protocol: String,
     port: u16,
-    verdict: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    staged: Option<String>,
+    verdict: &'static str,
     sides: Vec<Explained>,
 }
 
@@ -41,7 +37,7 @@ struct Explained {
 
 #[derive(Debug, Serialize)]
 struct Weaker {
-    verdict: String,
+    verdict: &'static str,
     reason: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<RulePlace>,
@@ -52,65 +48,63 @@ struct Weaker {
 struct Miss {
     #[serde(flatten)]
     rule: RulePlace,
-    /// What is in the way, in one word.
+    /// `namespace`, `label` or `port`.
     obstacle: &'static str,
     text: String,
-    /// The smallest change of the rule with which it would cover the connection.
-    change: String,
 }
 
-/// Explains; good if the connection is allowed outright.
-pub(crate) fn run(asked: &Question, out: &mut impl Write) -> Result<Status, Failure> {
-    let model = model::read(&asked.inputs)?;
-    let connection = model::connection(&model, asked)?;
-    let sides = model.judge(&connection)?;
-    let judged = Judged::of(&connection, &sides);
-    let explanations = model.explain(&connection)?;
-    let subjects = [
-        (&connection.from, &sides.egress),
-        (&connection.to, &sides.ingress),
-    ];
-    let subjects = subjects.iter().filter(|(_, side)| side.is_some());
-    let explained: Vec<_> = subjects
-        .zip(&explanations)
-        .map(|((subject, _), explanation)| explained(&model, subject, explanation))
-        .collect();
+/// Explains and says whether the connection is allowed outright.
+pub(crate) fn run(asked: &Question, out: &mut impl Write) -> Result<bool, Failure> {
+    let mut model = Model::read(&asked.inputs)?;
+    let (from, to) = (model.party(&asked.from)?, model.party(&asked.to)?);
+    let mut explained = Vec::new();
+    for side in sides(&mut model, &from, &to, asked.protocol, asked.port)? {
+        let explanation = model.explain(&side)?;
+        explained.push((side, explanation));
+    }
+    let whole = together(
+        explained
+            .iter()
+            .map(|(_, explanation)| explanation.decision.verdict()),
+    );
+    let answer = Answer {
+        from: from.name,
+        to: to.name,
+        protocol: asked.protocol.to_string(),
+        port: asked.port,
+        verdict: verdict(whole),
+        sides: explained
+            .iter()
+            .map(|(side, explanation)| Explained::of(side, explanation))
+            .collect(),
+    };
     match asked.inputs.output {
-        Output::Json => json(&answer(judged, explained), out)?,
-        Output::Table => table(&judged, &explained, out)?,
+        Output::Json => writeln!(
+            out,
+            "{}",
+            serde_json::to_string(&answer).map_err(std::io::Error::from)?
+        )?,
+        Output::Table => table(&answer, out)?,
     }
-    Ok(Status::good_if(sides.verdict() == Verdict::Allow))
+    Ok(whole == Verdict::Allow)
 }
 
-fn answer(judged: Judged, sides: Vec<Explained>) -> Answer {
-    Answer {
-        from: judged.from,
-        to: judged.to,
-        protocol: judged.protocol,
-        port: judged.port,
-        verdict: judged.verdict,
-        staged: judged.staged,
-        sides,
-    }
-}
-
-fn explained(
-    model: &Model,
-    subject: &porin::policy::ask::Party,
-    explanation: &Explanation,
-) -> Explained {
-    let direction = explanation.decision.query().direction;
-    let guarded_by = model
-        .policy(subject)
-        .map(|policy| policy.default_deny(direction))
-        .unwrap_or_default();
-    let peer = explanation.peer.iter().flat_map(|labels| labels.iter());
-    Explained {
-        answer: SideAnswer::of(subject.to_string(), &explanation.decision),
-        peer: peer.map(ToString::to_string).collect(),
-        guarded_by: guarded_by.iter().map(ToString::to_string).collect(),
-        weaker: explanation.weaker.iter().map(Weaker::from).collect(),
-        near_misses: explanation.near_misses.iter().map(Miss::from).collect(),
+impl Explained {
+    fn of(side: &Side, explanation: &Explanation) -> Self {
+        let peer = explanation
+            .peer
+            .iter()
+            .flatten()
+            .map(ToString::to_string)
+            .collect();
+        let guarded_by = side.policy.default_deny(side.query.direction);
+        Self {
+            answer: SideAnswer::of(side, &explanation.decision),
+            peer,
+            guarded_by: guarded_by.iter().map(ToString::to_string).collect(),
+            weaker: explanation.weaker.iter().map(Weaker::from).collect(),
+            near_misses: explanation.near_misses.iter().map(Miss::from).collect(),
+        }
     }
 }
 
@@ -121,7 +115,7 @@ impl From<&Candidate> for Weaker {
             _ => None,
         };
         Self {
-            verdict: candidate.verdict.to_string(),
+            verdict: verdict(candidate.verdict),
             reason: candidate.origin.to_string(),
             rule,
         }
@@ -130,34 +124,51 @@ impl From<&Candidate> for Weaker {
 
 impl From<&NearMiss> for Miss {
     fn from(miss: &NearMiss) -> Self {
+        let obstacle = match miss.obstacle {
+            Obstacle::Namespace { .. } => "namespace",
+            Obstacle::Label { .. } => "label",
+            Obstacle::Port { .. } => "port",
+            _ => "other",
+        };
         Self {
             rule: RulePlace::from(&*miss.rule),
-            obstacle: miss.obstacle.name(),
+            obstacle,
             text: miss.obstacle.to_string(),
-            change: miss.obstacle.change(),
         }
     }
 }
 
-fn table(judged: &Judged, sides: &[Explained], out: &mut impl Write) -> Result<(), Failure> {
-    let mut lines = vec![judged.line()];
+fn table(answer: &Answer, out: &mut impl Write) -> Result<(), Failure> {
+    let Answer {
+        from,
+        to,
+        protocol,
+        port,
+        verdict,
+        sides,
+    } = answer;
+    let mut lines = vec![format!("{from} -> {to} {protocol}/{port}: {verdict}")];
     for side in sides {
-        lines.extend(side.answer.lines().iter().map(|line| format!("  {line}")));
+        lines.push(format!("  {}", side.answer.line()));
         if !side.peer.is_empty() {
             lines.push(format!("    the other end is {}", side.peer.join(",")));
         }
         if !side.guarded_by.is_empty() {
-            let policies = side.guarded_by.join(", ");
-            lines.push(format!("    default deny is switched on by {policies}"));
+            lines.push(format!(
+                "    default deny is switched on by {}",
+                side.guarded_by.join(", ")
+            ));
         }
-        let weaker = side.weaker.iter();
         lines.extend(
-            weaker.map(|weaker| format!("    weaker: {} {}", weaker.verdict, weaker.reason)),
+            side.weaker
+                .iter()
+                .map(|weaker| format!("    weaker: {} {}", weaker.verdict, weaker.reason)),
         );
-        for miss in &side.near_misses {
-            lines.push(format!("    near miss: {} {}", miss.rule.rule, miss.text));
-            lines.push(format!("      to change that: {}", miss.change));
-        }
+        lines.extend(
+            side.near_misses
+                .iter()
+                .map(|miss| format!("    near miss: {} {}", miss.rule.rule, miss.text)),
+        );
     }
     for line in lines {
         writeln!(out, "{}", Escaped(&line))?;

@@ -11,9 +11,9 @@ use super::side::{Side, covers_side, pod_subject};
 use crate::direction::Direction;
 use crate::l7::L7Rules;
 use crate::options::Options;
-use crate::peer::scope_subject;
 use crate::port_rule::{PortRule, TlsRules};
 use crate::rule::{Action, Document, Guards, Location, Rule, Spec, Tier};
+use crate::scope::scope_subject;
 
 /// One element of the ports of one rule, or the whole rule if it names no ports.
 pub(super) struct Clause<'a> {

@@ -10,9 +10,9 @@ use super::finding::{Edit, Suggestion};
 use super::people::People;
 use super::registry::{Found, Run};
 use crate::direction::Direction;
-use crate::peer::scope_peer;
 use crate::peers::{Peer, Peers};
 use crate::rule::{Document, Location, Rule, Spec};
+use crate::scope::scope_peer;
 use crate::world::Workload;
 use crate::yaml::{Node, Value, is_plain_text};
 

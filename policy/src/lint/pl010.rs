@@ -13,9 +13,9 @@ use super::pl002::meant;
 use super::registry::{Found, Run};
 use super::side::pods;
 use crate::parse::suggest;
-use crate::peer::scope_peer;
 use crate::peers::{Peer, Peers};
 use crate::rule::{Document, Guards, Location, Rule, Spec};
+use crate::scope::scope_peer;
 use crate::world::Workload;
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {

@@ -7,9 +7,9 @@ use super::edit::{Editor, peer_node, render_selector, rule_node};
 use super::finding::Suggestion;
 use super::registry::{Found, Run};
 use super::side::is_negative;
-use crate::peer::scope_peer;
 use crate::peers::{Peer, Peers};
 use crate::rule::{Rule, Spec};
+use crate::scope::scope_peer;
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
     for (index, document) in run.documents.iter().enumerate() {

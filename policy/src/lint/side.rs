@@ -4,9 +4,9 @@ use porin_identity::{Operator, Requirement, Selector, SelectorKey, key, source};
 
 use super::cover::covers_selector;
 use crate::options::{IpBlocks, Options};
-use crate::peer::scope_peer;
 use crate::peers::{CidrPeer, CidrSource, Entity, Peer, Peers, PodPeer};
 use crate::rule::{Action, Document, PolicyKind, Rule, Spec};
+use crate::scope::scope_peer;
 
 /// Whom a rule speaks of.
 #[derive(Debug, Clone, PartialEq, Eq)]
