@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha224};
 
-use crate::print::json_text;
+use crate::print::{Fields, Json};
 
 /// A group that a cloud provider resolves. The operator that does so puts a label on the blocks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -32,9 +32,9 @@ impl GroupPeer {
     /// The group, with the label that the operator of Cilium 1.20 gives it: SHA-224 over the group
     /// as JSON without blanks and empty fields, in unpadded base64 of the alphabet for URLs.
     pub fn new(aws: Option<AwsGroup>) -> Self {
-        let text = aws.as_ref().map(AwsGroup::to_json);
-        let text = text.map_or_else(|| "{}".to_owned(), |aws| format!("{{\"aws\":{aws}}}"));
-        let hash = base64(&Sha224::digest(text));
+        let mut group = Fields::default();
+        group.some("aws", aws.as_ref().map(AwsGroup::fields));
+        let hash = base64(&Sha224::digest(Json::from(group).to_string()));
         Self {
             aws,
             label: format!("extgrp.cilium.io/{hash}").into(),
@@ -44,28 +44,17 @@ impl GroupPeer {
 
 impl AwsGroup {
     /// The fields that are not empty, in the order of their declaration.
-    pub(crate) fn to_json(&self) -> String {
-        let list = |texts: &[Box<str>]| {
-            let texts: Vec<_> = texts.iter().map(|text| json_text(text)).collect();
-            (!texts.is_empty()).then(|| format!("[{}]", texts.join(",")))
-        };
-        let labels = self.labels.iter();
-        let labels: Vec<_> = labels
-            .map(|(key, value)| format!("{}:{}", json_text(key), json_text(value)))
-            .collect();
-        let fields = [
-            (
-                "labels",
-                (!labels.is_empty()).then(|| format!("{{{}}}", labels.join(","))),
-            ),
-            ("securityGroupsIds", list(&self.ids)),
-            ("securityGroupsNames", list(&self.names)),
-            ("region", self.region.as_deref().map(json_text)),
-        ];
-        let fields = fields
-            .into_iter()
-            .filter_map(|(name, value)| Some(format!("\"{name}\":{}", value?)));
-        format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+    pub(crate) fn fields(&self) -> Fields {
+        let mut labels = Fields::default();
+        for (key, value) in &self.labels {
+            labels.put(key, value);
+        }
+        let mut fields = Fields::default();
+        fields.some("labels", (!labels.is_empty()).then_some(labels));
+        fields.filled("securityGroupsIds", &self.ids);
+        fields.filled("securityGroupsNames", &self.names);
+        fields.some("region", self.region.as_ref());
+        fields
     }
 }
 

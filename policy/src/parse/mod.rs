@@ -24,4 +24,6 @@ pub use error::{ParseError, ParseErrorKind};
 
 pub(crate) use at::{At, Reader};
 pub(crate) use block::parse_block;
+pub(crate) use cilium::KAFKA_KEYS;
 pub(crate) use error::suggest;
+pub(crate) use kind::api_of;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 /// A JSON string (RFC 8259), quotes included. What browsers and line readers stumble over is
 /// escaped too, as Go does it: some digests go over such text.
-pub(crate) fn json_text(text: &str) -> String {
+pub(super) fn json_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for letter in text.chars() {

@@ -60,7 +60,7 @@ fn kafka_version(reader: &Reader<'_>, at: &At<'_>, text: &str) -> Result<i16, Pa
 }
 
 /// The names of Kafka's request kinds, by number (the protocol's own list).
-const KAFKA_KEYS: &[&str] = &[
+pub(crate) const KAFKA_KEYS: &[&str] = &[
     "produce",
     "fetch",
     "offsets",

@@ -11,6 +11,8 @@ mod peer;
 mod port;
 mod redirect;
 
+pub(crate) use kafka::KAFKA_KEYS;
+
 use std::str::FromStr;
 
 use porin_identity::{Label, Selector};
