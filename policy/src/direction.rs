@@ -18,6 +18,15 @@ impl Direction {
     /// Both directions, ingress first.
     pub const ALL: [Self; 2] = [Self::Ingress, Self::Egress];
 
+    /// The one that this is not.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Ingress => Self::Egress,
+            Self::Egress => Self::Ingress,
+        }
+    }
+
     /// The lower-case name, as policies write it.
     #[must_use]
     pub fn name(self) -> &'static str {

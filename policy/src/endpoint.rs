@@ -11,7 +11,9 @@ use crate::resolve::Version;
 use crate::rule::PolicyName;
 use crate::selector_cache::SelectorCache;
 use crate::set::Revision;
-use crate::{Direction, L7Policy, MapChange, MapEntry, Query, RuleCookie, RuleRef};
+use crate::{
+    Direction, L7Policy, MapChange, MapEntry, PortPrefix, Protocol, Query, RuleCookie, RuleRef,
+};
 
 /// The policy of one identity: answers questions, and is what a kernel table is filled from.
 ///
@@ -118,6 +120,20 @@ impl EndpointPolicy {
     #[must_use]
     pub fn staged(&self) -> Option<&Self> {
         self.0.tried.as_ref()
+    }
+
+    /// Every block of ports about which something is said to a peer, enforced or tried.
+    pub(crate) fn keys(
+        &self,
+        direction: Direction,
+        peer: IdentityId,
+    ) -> impl Iterator<Item = (Protocol, PortPrefix)> {
+        let all = [Some(self), self.staged()].into_iter().flatten();
+        let keys = all.flat_map(move |policy| {
+            let lane = policy.0.lane(direction);
+            lane.keys(policy.0.state.side(direction), peer)
+        });
+        keys.map(|key| (key.protocol, key.port))
     }
 
     /// What a proxy is told about a redirected flow.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use porin_identity::{IdentityId, Labels};
 
 use crate::bits::Bits;
+use crate::chain::PortKey;
 use crate::classes::Classes;
 use crate::compile::Trial;
 use crate::contribution::{Contribution, Does, merged};
@@ -248,6 +249,16 @@ impl LanePolicy {
             Does::Inspect { .. } => self.scale.weigh(merged(&self.any, own).filter(covers)),
             Does::Allow | Does::Deny | Does::Pass => self.scale.weigh(std::iter::once(first)),
         }
+    }
+
+    /// Every block of ports about which something is said to a peer; of peer 0 what is said to
+    /// everybody.
+    pub(crate) fn keys(&self, side: &Side, peer: IdentityId) -> impl Iterator<Item = PortKey> {
+        let own = self.own_of(side, peer).iter();
+        self.any
+            .iter()
+            .chain(own)
+            .map(|contribution| contribution.key)
     }
 
     /// Every contribution that covers a question, strongest first.

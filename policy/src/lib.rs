@@ -58,6 +58,8 @@
 //! A direction in which nothing is enforced has one entry: any peer, any protocol, allow, with
 //! [`RuleCookie::NOT_ENFORCED`].
 
+pub mod ask;
+
 mod auth;
 mod bits;
 mod chain;
@@ -121,7 +123,7 @@ pub use diff::Difference;
 pub use direction::Direction;
 pub use endpoint::EndpointPolicy;
 pub use error::{Conflict, LoadError, ParseNameError, ResolveError};
-pub use explain::{Candidate, Explanation, NearMiss, Obstacle};
+pub use explain::{Candidate, Explanation, NearMiss, Obstacle, Weaker};
 pub use group::{AwsGroup, GroupPeer};
 pub use l7::{
     Correction, DnsMatcher, DnsQuery, DnsRule, FqdnMatcher, HeaderCorrection, HeaderMatch,

@@ -1,4 +1,5 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use porin_identity::{IdentityDelta, IdentityId, Labels, Snapshot};
@@ -6,7 +7,7 @@ use porin_identity::{IdentityDelta, IdentityId, Labels, Snapshot};
 use crate::compile::{Compiled, CompiledSpec, Trial};
 use crate::draft::Matched;
 use crate::endpoint::{EndpointPolicy, Resolved};
-use crate::explain::{Candidate, Explanation, NearMiss};
+use crate::explain::{Asked, Explanation, NearMiss, weaker};
 use crate::lane::{LanePolicy, Subject};
 use crate::map_state::MapState;
 use crate::rule::Guards;
@@ -134,42 +135,61 @@ impl Resolver {
         Ok(policy.with_trial(tried))
     }
 
-    /// Why a subject's policy answers a question as it does.
-    ///
-    /// # Errors
-    /// As [`Resolver::resolve`].
-    pub fn explain(
-        &mut self,
-        subject: IdentityId,
+    /// Why a policy answers a question as it does. It should be current: near misses come from the
+    /// policies and identities that the resolver knows now.
+    #[must_use]
+    pub fn explain(&self, policy: &EndpointPolicy, query: &Query) -> Explanation {
+        self.explain_at(policy, query, &[])
+    }
+
+    /// The same about a peer with these addresses.
+    pub(crate) fn explain_at(
+        &self,
+        policy: &EndpointPolicy,
         query: &Query,
-    ) -> Result<Explanation, ResolveError> {
-        let policy = self.resolve(subject)?;
+        addresses: &[IpAddr],
+    ) -> Explanation {
         let decision = policy.check(query);
-        let candidates = policy.candidates(query).into_iter().skip(1);
-        let weaker = candidates.filter_map(|candidate| {
-            Some(Candidate {
-                verdict: candidate.does.verdict()?,
-                origin: policy.reason(query.direction, candidate.cookie),
-            })
-        });
-        let weaker = weaker.collect();
-        let peer = self.cache.labels(query.peer).cloned();
-        let mut near_misses = Vec::new();
-        let by_default = matches!(decision.reason(), Reason::DefaultDeny { .. });
-        if let Some(labels) = self.cache.labels(subject).filter(|_| by_default) {
-            for (_, spec) in matching(&self.namespaces, subject, labels) {
-                near_misses.extend(spec.lane(query.direction).rules.iter().filter_map(|rule| {
-                    let named = policy.rule(rule.cookie)?;
-                    NearMiss::find(rule, named, query, peer.as_ref(), &self.options)
-                }));
-            }
-        }
-        Ok(Explanation {
-            decision,
+        let peer = self.cache.labels(query.peer);
+        let accepts = match query.direction {
+            Direction::Ingress => policy.subject(),
+            Direction::Egress => query.peer,
+        };
+        let asked = Asked {
+            query,
             peer,
+            addresses,
+            names: self.cache.names(accepts),
+            options: &self.options,
+        };
+        let (weaker, mut near_misses) = weaker(policy, &decision);
+        if matches!(decision.reason(), Reason::DefaultDeny { .. }) {
+            near_misses.extend(self.near_misses(policy, &asked));
+        }
+        Explanation {
             weaker,
+            peer: peer.cloned(),
             near_misses,
-        })
+            decision,
+        }
+    }
+
+    fn near_misses(&self, policy: &EndpointPolicy, asked: &Asked<'_>) -> Vec<NearMiss> {
+        let subject = policy.subject();
+        let Some(labels) = self.cache.labels(subject) else {
+            return Vec::new();
+        };
+        let direction = asked.query.direction;
+        let specs = matching(&self.namespaces, subject, labels);
+        let found = specs.iter().flat_map(|(_, spec)| {
+            let own = spec.lane(direction).rules.iter();
+            let own = own.filter_map(|rule| Some((rule.cookie, asked.obstacle(rule)?)));
+            let other = spec.lane(direction.other()).rules_in(Trial::Enforced);
+            own.chain(other.filter_map(|rule| Some((rule.cookie, asked.misplaced(rule)?))))
+        });
+        found
+            .filter_map(|(cookie, obstacle)| Some(NearMiss::new(policy.rule(cookie)?, obstacle)))
+            .collect()
     }
 
     /// Brings a policy up to date after [`Resolver::apply`] (with the same delta) or

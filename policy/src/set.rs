@@ -492,7 +492,9 @@ impl PolicySet {
         query: &Query,
         identities: &Snapshot,
     ) -> Result<Explanation, ResolveError> {
-        Resolver::new(self, identities).explain(subject, query)
+        let mut resolver = Resolver::new(self, identities);
+        let policy = resolver.resolve(subject)?;
+        Ok(resolver.explain(&policy, query))
     }
 
     /// Refused documents that were turned into denials: their names and subjects as written.

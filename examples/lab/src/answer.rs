@@ -1,25 +1,59 @@
 //! Answers in both forms: for people and for programs.
 
-use porin::policy::{Decision, Direction, Reason, Verdict};
+use std::io::Write;
+
+use porin::policy::ask::{Connection, Sides};
+use porin::policy::{Decision, Reason, RuleRef};
 use serde::Serialize;
 
-use crate::model::Side;
+use crate::content::Content;
+use crate::failure::Failure;
+
+/// What both sides say about one connection.
+#[derive(Debug, Serialize)]
+pub(crate) struct Judged {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) protocol: String,
+    pub(crate) port: u16,
+    pub(crate) verdict: String,
+    /// What the verdict would be with the staged rules in force, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) staged: Option<String>,
+    pub(crate) sides: Vec<SideAnswer>,
+}
 
 /// What one side says.
 #[derive(Debug, Serialize)]
 pub(crate) struct SideAnswer {
     direction: &'static str,
     subject: String,
-    verdict: &'static str,
+    verdict: String,
     /// The parser of a redirect: what the connection needs a judgement of.
     #[serde(skip_serializing_if = "Option::is_none")]
     parser: Option<String>,
+    /// What the content must look like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<Content>,
+    /// What has to be proved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authentication: Option<String>,
     reason: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<RulePlace>,
     /// Who switched default deny on, where nothing allows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     default_deny: Vec<String>,
+    /// The decision with the staged rules in force, if there are any for the subject.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    staged: Option<Staged>,
+}
+
+/// What would be decided with the staged rules in force.
+#[derive(Debug, Serialize)]
+pub(crate) struct Staged {
+    verdict: String,
+    reason: String,
 }
 
 /// A rule and where it stands.
@@ -31,8 +65,8 @@ pub(crate) struct RulePlace {
     pub(crate) line: u32,
 }
 
-impl From<&porin::policy::RuleRef> for RulePlace {
-    fn from(rule: &porin::policy::RuleRef) -> Self {
+impl From<&RuleRef> for RulePlace {
+    fn from(rule: &RuleRef) -> Self {
         Self {
             policy: rule.policy.to_string(),
             rule: rule.to_string(),
@@ -42,27 +76,75 @@ impl From<&porin::policy::RuleRef> for RulePlace {
     }
 }
 
+impl Judged {
+    pub(crate) fn of(connection: &Connection, sides: &Sides) -> Self {
+        let Connection {
+            from,
+            to,
+            protocol,
+            port,
+        } = connection;
+        let subjects = [(from, &sides.egress), (to, &sides.ingress)];
+        let sides_said = subjects.into_iter().filter_map(|(subject, decision)| {
+            Some(SideAnswer::of(subject.to_string(), decision.as_ref()?))
+        });
+        Self {
+            from: from.to_string(),
+            to: to.to_string(),
+            protocol: protocol.to_string(),
+            port: *port,
+            verdict: sides.verdict().to_string(),
+            staged: sides.staged().map(|staged| staged.to_string()),
+            sides: sides_said.collect(),
+        }
+    }
+
+    /// `a -> b TCP/80: allowed`
+    pub(crate) fn line(&self) -> String {
+        let Self {
+            from,
+            to,
+            protocol,
+            port,
+            verdict,
+            staged,
+            ..
+        } = self;
+        let staged = staged.as_ref().map(|staged| format!(" (staged: {staged})"));
+        format!(
+            "{from} -> {to} {protocol}/{port}: {verdict}{}",
+            staged.unwrap_or_default()
+        )
+    }
+}
+
 impl SideAnswer {
-    pub(crate) fn of(side: &Side, decision: &Decision) -> Self {
+    pub(crate) fn of(subject: String, decision: &Decision) -> Self {
         let default_deny = match decision.reason() {
             Reason::DefaultDeny { policies } => policies.iter().map(ToString::to_string).collect(),
             _ => Vec::new(),
         };
         Self {
-            direction: direction(side.query.direction),
-            subject: side.subject.name.clone(),
-            verdict: verdict(decision.verdict()),
+            direction: decision.query().direction.name(),
+            subject,
+            verdict: decision.verdict().to_string(),
             parser: decision
                 .redirect()
                 .map(|redirect| redirect.parser.to_string()),
+            content: Content::of(decision),
+            authentication: Content::authentication(decision),
             reason: decision.reason().to_string(),
             rule: decision.rule().map(|rule| RulePlace::from(&**rule)),
             default_deny,
+            staged: decision.staged().map(|staged| Staged {
+                verdict: staged.verdict().to_string(),
+                reason: staged.reason().to_string(),
+            }),
         }
     }
 
-    /// `egress of frontend/frontend: allowed, by …`
-    pub(crate) fn line(&self) -> String {
+    /// `egress of frontend/frontend: allowed, by …`, and what else is to be said.
+    pub(crate) fn lines(&self) -> Vec<String> {
         let Self {
             direction,
             subject,
@@ -75,34 +157,29 @@ impl SideAnswer {
             .as_ref()
             .map(|parser| format!(" to {parser}"))
             .unwrap_or_default();
-        format!("{direction} of {subject}: {verdict}{parser}, {reason}")
+        let mut lines = vec![format!(
+            "{direction} of {subject}: {verdict}{parser}, {reason}"
+        )];
+        if let Some(auth) = &self.authentication {
+            lines.push(format!("  authentication: {auth}"));
+        }
+        if let Some(content) = &self.content {
+            lines.extend(
+                content
+                    .lines()
+                    .into_iter()
+                    .map(|line| format!("  content: {line}")),
+            );
+        }
+        if let Some(Staged { verdict, reason }) = &self.staged {
+            lines.push(format!("  staged: would be {verdict}, {reason}"));
+        }
+        lines
     }
 }
 
-pub(crate) fn direction(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
-    }
-}
-
-/// The verdict in one word.
-pub(crate) fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Allow => "allowed",
-        Verdict::Deny => "denied",
-        Verdict::Redirect => "redirected",
-    }
-}
-
-/// Both sides together: one denial denies, one redirect redirects.
-pub(crate) fn together(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
-    let verdicts: Vec<_> = verdicts.into_iter().collect();
-    if verdicts.contains(&Verdict::Deny) {
-        Verdict::Deny
-    } else if verdicts.contains(&Verdict::Redirect) {
-        Verdict::Redirect
-    } else {
-        Verdict::Allow
-    }
+/// Writes an answer for programs.
+pub(crate) fn json(answer: &impl Serialize, out: &mut impl Write) -> Result<(), Failure> {
+    let text = serde_json::to_string(answer).map_err(std::io::Error::from)?;
+    Ok(writeln!(out, "{text}")?)
 }

@@ -17,7 +17,8 @@ const STATUSES: &str = "\
 Exit status:
   0  the answer is good: nothing found, allowed, nothing failed
   1  the answer is bad: an error or warning found, denied, something failed
-  2  there is no answer: wrong usage, files that cannot be read or are refused, privileges missing";
+  2  there is no answer: wrong usage, files that cannot be read or are refused, privileges missing
+  3  diff: something may pass that did not";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -29,6 +30,10 @@ pub(crate) enum Command {
     Explain(Question),
     /// Show who may reach whom in the whole world.
     Matrix(Matrix),
+    /// Say what becomes allowed, denied, wider or narrower between two sets of policies.
+    Diff(Diff),
+    /// Show who may use which port of a workload, and what it may use.
+    Exposure(ExposureOf),
     /// Run files of test vectors.
     Vectors(Vectors),
 }
@@ -78,6 +83,85 @@ pub(crate) struct Matrix {
     /// The TCP port at which targets are tried that list no port of their own.
     #[arg(long, value_name = "PORT", default_value_t = 443)]
     pub(crate) port: u16,
+    /// Try these at every target, in place of the ports that the world lists.
+    #[arg(long, value_name = "PROTOCOL/PORT", value_parser = protocol_and_port)]
+    pub(crate) on: Vec<(Protocol, u16)>,
+    /// Try everybody (blocks, entities and unheard-of workloads too) on every class of ports that
+    /// policies tell apart, one line each.
+    #[arg(long, conflicts_with = "on")]
+    pub(crate) classes: bool,
+}
+
+/// `TCP/443`, `ICMP/8`
+fn protocol_and_port(text: &str) -> Result<(Protocol, u16), String> {
+    let wrong = || format!("`{text}` is no port; write it like TCP/443 or ICMP/8");
+    let (protocol, port) = text.split_once('/').ok_or_else(wrong)?;
+    let protocol = protocol.parse().map_err(|_| wrong())?;
+    Ok((protocol, port.parse().map_err(|_| wrong())?))
+}
+
+/// Two sets.
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// The set that is in force: a file or a directory.
+    #[arg(value_name = "BEFORE")]
+    pub(crate) before: PathBuf,
+    /// The set that would replace it.
+    #[arg(value_name = "AFTER")]
+    pub(crate) after: PathBuf,
+    /// Who exists. Without it: `world.yaml` in the directory of the policies or in its parent.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) world: Option<PathBuf>,
+    /// How policies are read where upstream and common sense part.
+    #[arg(long, value_enum, default_value_t = Reading::Strict)]
+    pub(crate) semantics: Reading,
+    /// Form of the answer.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+/// Port maps.
+#[derive(Debug, Args)]
+pub(crate) struct ExposureOf {
+    /// Policy files, or directories of them.
+    #[arg(required = true, value_name = "POLICIES")]
+    pub(crate) policies: Vec<PathBuf>,
+    /// The workload; may be given several times. Without it all of the world.
+    #[arg(long, value_name = "WORKLOAD")]
+    pub(crate) of: Vec<String>,
+    /// Who exists. Without it: `world.yaml` in the directory of the policies or in its parent.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) world: Option<PathBuf>,
+    /// How policies are read where upstream and common sense part.
+    #[arg(long, value_enum, default_value_t = Reading::Strict)]
+    pub(crate) semantics: Reading,
+    /// Form of the answer.
+    #[arg(short, long, value_enum, default_value_t = ExposureForm::Table)]
+    pub(crate) output: ExposureForm,
+}
+
+impl ExposureOf {
+    /// The policies and their world.
+    pub(crate) fn inputs(&self) -> Inputs {
+        Inputs {
+            policies: self.policies.clone(),
+            world: self.world.clone(),
+            semantics: self.semantics,
+            output: Output::Table,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExposureForm {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// For a page.
+    Markdown,
+    /// For Graphviz.
+    Dot,
 }
 
 /// Files of vectors.

@@ -4,75 +4,33 @@ use std::io::Write;
 
 use porin::flow::Escaped;
 use porin::policy::Verdict;
-use serde::Serialize;
 
-use crate::answer::{SideAnswer, together, verdict};
+use crate::answer::{Judged, json};
 use crate::args::{Output, Question};
 use crate::failure::Failure;
-use crate::model::{Model, sides};
+use crate::model;
+use crate::status::Status;
 
-#[derive(Debug, Serialize)]
-struct Answer {
-    from: String,
-    to: String,
-    protocol: String,
-    port: u16,
-    verdict: &'static str,
-    sides: Vec<SideAnswer>,
-}
-
-/// Answers and says whether the connection is allowed outright.
-pub(crate) fn run(asked: &Question, out: &mut impl Write) -> Result<bool, Failure> {
-    let mut model = Model::read(&asked.inputs)?;
-    let (from, to) = (model.party(&asked.from)?, model.party(&asked.to)?);
-    let sides = sides(&mut model, &from, &to, asked.protocol, asked.port)?;
-    let decisions: Vec<_> = sides
-        .iter()
-        .map(|side| side.policy.check(&side.query))
-        .collect();
-    let whole = together(decisions.iter().map(|decision| decision.verdict()));
-    let answer = Answer {
-        from: from.name,
-        to: to.name,
-        protocol: asked.protocol.to_string(),
-        port: asked.port,
-        verdict: verdict(whole),
-        sides: sides
-            .iter()
-            .zip(&decisions)
-            .map(|(side, decision)| SideAnswer::of(side, decision))
-            .collect(),
-    };
+/// Answers; good if the connection is allowed outright.
+pub(crate) fn run(asked: &Question, out: &mut impl Write) -> Result<Status, Failure> {
+    let model = model::read(&asked.inputs)?;
+    let connection = model::connection(&model, asked)?;
+    let sides = model.judge(&connection)?;
+    let answer = Judged::of(&connection, &sides);
     match asked.inputs.output {
-        Output::Json => writeln!(
-            out,
-            "{}",
-            serde_json::to_string(&answer).map_err(std::io::Error::from)?
-        )?,
-        Output::Table => table(&answer, whole, out)?,
+        Output::Json => json(&answer, out)?,
+        Output::Table => {
+            writeln!(out, "{}", Escaped(&answer.line()))?;
+            for line in answer.sides.iter().flat_map(|side| side.lines()) {
+                writeln!(out, "  {}", Escaped(&line))?;
+            }
+            if sides.verdict() == Verdict::Redirect {
+                writeln!(
+                    out,
+                    "  a judgement at layer 7 is asked for; without a proxy the connection is dropped"
+                )?;
+            }
+        }
     }
-    Ok(whole == Verdict::Allow)
-}
-
-fn table(answer: &Answer, whole: Verdict, out: &mut impl Write) -> Result<(), Failure> {
-    let Answer {
-        from,
-        to,
-        protocol,
-        port,
-        verdict,
-        sides,
-    } = answer;
-    let line = format!("{from} -> {to} {protocol}/{port}: {verdict}");
-    writeln!(out, "{}", Escaped(&line))?;
-    for side in sides {
-        writeln!(out, "  {}", Escaped(&side.line()))?;
-    }
-    if whole == Verdict::Redirect {
-        writeln!(
-            out,
-            "  a judgement at layer 7 is asked for; without a proxy the connection is dropped"
-        )?;
-    }
-    Ok(())
+    Ok(Status::good_if(sides.verdict() == Verdict::Allow))
 }

@@ -3,13 +3,15 @@
 use std::io::Write;
 
 use porin::flow::Escaped;
-use porin::policy::{Candidate, Explanation, NearMiss, Obstacle, Reason, Verdict};
+use porin::policy::ask::Model;
+use porin::policy::{Candidate, Explanation, NearMiss, Reason, Verdict};
 use serde::Serialize;
 
-use crate::answer::{RulePlace, SideAnswer, together, verdict};
+use crate::answer::{Judged, RulePlace, SideAnswer, json};
 use crate::args::{Output, Question};
 use crate::failure::Failure;
-use crate::model::{Model, Side, sides};
+use crate::model;
+use crate::status::Status;
 
 #[derive(Debug, Serialize)]
 struct Answer {
@@ -17,7 +19,9 @@ struct Answer {
     to: String,
     protocol: String,
     port: u16,
-    verdict: &'static str,
+    verdict: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    staged: Option<String>,
     sides: Vec<Explained>,
 }
 
@@ -37,7 +41,10 @@ struct Explained {
 
 #[derive(Debug, Serialize)]
 struct Weaker {
-    verdict: &'static str,
+    /// `passed` for a pass, which leaves the decision to others.
+    verdict: String,
+    /// Why it did not decide.
+    because: &'static str,
     reason: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<RulePlace>,
@@ -48,63 +55,65 @@ struct Weaker {
 struct Miss {
     #[serde(flatten)]
     rule: RulePlace,
-    /// `namespace`, `label` or `port`.
+    /// What is in the way, in one word.
     obstacle: &'static str,
     text: String,
+    /// The smallest change of the rule with which it would cover the connection.
+    change: String,
 }
 
-/// Explains and says whether the connection is allowed outright.
-pub(crate) fn run(asked: &Question, out: &mut impl Write) -> Result<bool, Failure> {
-    let mut model = Model::read(&asked.inputs)?;
-    let (from, to) = (model.party(&asked.from)?, model.party(&asked.to)?);
-    let mut explained = Vec::new();
-    for side in sides(&mut model, &from, &to, asked.protocol, asked.port)? {
-        let explanation = model.explain(&side)?;
-        explained.push((side, explanation));
-    }
-    let whole = together(
-        explained
-            .iter()
-            .map(|(_, explanation)| explanation.decision.verdict()),
-    );
-    let answer = Answer {
-        from: from.name,
-        to: to.name,
-        protocol: asked.protocol.to_string(),
-        port: asked.port,
-        verdict: verdict(whole),
-        sides: explained
-            .iter()
-            .map(|(side, explanation)| Explained::of(side, explanation))
-            .collect(),
-    };
+/// Explains; good if the connection is allowed outright.
+pub(crate) fn run(asked: &Question, out: &mut impl Write) -> Result<Status, Failure> {
+    let model = model::read(&asked.inputs)?;
+    let connection = model::connection(&model, asked)?;
+    let sides = model.judge(&connection)?;
+    let judged = Judged::of(&connection, &sides);
+    let explanations = model.explain(&connection)?;
+    let subjects = [
+        (&connection.from, &sides.egress),
+        (&connection.to, &sides.ingress),
+    ];
+    let subjects = subjects.iter().filter(|(_, side)| side.is_some());
+    let explained: Vec<_> = subjects
+        .zip(&explanations)
+        .map(|((subject, _), explanation)| explained(&model, subject, explanation))
+        .collect();
     match asked.inputs.output {
-        Output::Json => writeln!(
-            out,
-            "{}",
-            serde_json::to_string(&answer).map_err(std::io::Error::from)?
-        )?,
-        Output::Table => table(&answer, out)?,
+        Output::Json => json(&answer(judged, explained), out)?,
+        Output::Table => table(&judged, &explained, out)?,
     }
-    Ok(whole == Verdict::Allow)
+    Ok(Status::good_if(sides.verdict() == Verdict::Allow))
 }
 
-impl Explained {
-    fn of(side: &Side, explanation: &Explanation) -> Self {
-        let peer = explanation
-            .peer
-            .iter()
-            .flatten()
-            .map(ToString::to_string)
-            .collect();
-        let guarded_by = side.policy.default_deny(side.query.direction);
-        Self {
-            answer: SideAnswer::of(side, &explanation.decision),
-            peer,
-            guarded_by: guarded_by.iter().map(ToString::to_string).collect(),
-            weaker: explanation.weaker.iter().map(Weaker::from).collect(),
-            near_misses: explanation.near_misses.iter().map(Miss::from).collect(),
-        }
+fn answer(judged: Judged, sides: Vec<Explained>) -> Answer {
+    Answer {
+        from: judged.from,
+        to: judged.to,
+        protocol: judged.protocol,
+        port: judged.port,
+        verdict: judged.verdict,
+        staged: judged.staged,
+        sides,
+    }
+}
+
+fn explained(
+    model: &Model,
+    subject: &porin::policy::ask::Party,
+    explanation: &Explanation,
+) -> Explained {
+    let direction = explanation.decision.query().direction;
+    let guarded_by = model
+        .policy(subject)
+        .map(|policy| policy.default_deny(direction))
+        .unwrap_or_default();
+    let peer = explanation.peer.iter().flat_map(|labels| labels.iter());
+    Explained {
+        answer: SideAnswer::of(subject.to_string(), &explanation.decision),
+        peer: peer.map(ToString::to_string).collect(),
+        guarded_by: guarded_by.iter().map(ToString::to_string).collect(),
+        weaker: explanation.weaker.iter().map(Weaker::from).collect(),
+        near_misses: explanation.near_misses.iter().map(Miss::from).collect(),
     }
 }
 
@@ -115,7 +124,10 @@ impl From<&Candidate> for Weaker {
             _ => None,
         };
         Self {
-            verdict: verdict(candidate.verdict),
+            verdict: candidate
+                .verdict
+                .map_or_else(|| "passed".to_owned(), |verdict| verdict.to_string()),
+            because: candidate.because.name(),
             reason: candidate.origin.to_string(),
             rule,
         }
@@ -124,51 +136,37 @@ impl From<&Candidate> for Weaker {
 
 impl From<&NearMiss> for Miss {
     fn from(miss: &NearMiss) -> Self {
-        let obstacle = match miss.obstacle {
-            Obstacle::Namespace { .. } => "namespace",
-            Obstacle::Label { .. } => "label",
-            Obstacle::Port { .. } => "port",
-            _ => "other",
-        };
         Self {
             rule: RulePlace::from(&*miss.rule),
-            obstacle,
+            obstacle: miss.obstacle.name(),
             text: miss.obstacle.to_string(),
+            change: miss.obstacle.change(),
         }
     }
 }
 
-fn table(answer: &Answer, out: &mut impl Write) -> Result<(), Failure> {
-    let Answer {
-        from,
-        to,
-        protocol,
-        port,
-        verdict,
-        sides,
-    } = answer;
-    let mut lines = vec![format!("{from} -> {to} {protocol}/{port}: {verdict}")];
+fn table(judged: &Judged, sides: &[Explained], out: &mut impl Write) -> Result<(), Failure> {
+    let mut lines = vec![judged.line()];
     for side in sides {
-        lines.push(format!("  {}", side.answer.line()));
+        lines.extend(side.answer.lines().iter().map(|line| format!("  {line}")));
         if !side.peer.is_empty() {
             lines.push(format!("    the other end is {}", side.peer.join(",")));
         }
         if !side.guarded_by.is_empty() {
-            lines.push(format!(
-                "    default deny is switched on by {}",
-                side.guarded_by.join(", ")
-            ));
+            let policies = side.guarded_by.join(", ");
+            lines.push(format!("    default deny is switched on by {policies}"));
         }
-        lines.extend(
-            side.weaker
-                .iter()
-                .map(|weaker| format!("    weaker: {} {}", weaker.verdict, weaker.reason)),
-        );
-        lines.extend(
-            side.near_misses
-                .iter()
-                .map(|miss| format!("    near miss: {} {}", miss.rule.rule, miss.text)),
-        );
+        let weaker = side.weaker.iter();
+        lines.extend(weaker.map(|weaker| {
+            format!(
+                "    weaker ({}): {} {}",
+                weaker.because, weaker.verdict, weaker.reason
+            )
+        }));
+        for miss in &side.near_misses {
+            lines.push(format!("    near miss: {} {}", miss.rule.rule, miss.text));
+            lines.push(format!("      to change that: {}", miss.change));
+        }
     }
     for line in lines {
         writeln!(out, "{}", Escaped(&line))?;

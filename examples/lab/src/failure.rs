@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use porin::policy::ask::AskError;
+
 /// What keeps `porin-lab` from an answer: exit status 2.
 ///
 /// An answer that somebody dislikes (a denial, a finding, a failed vector) is no failure.
@@ -24,12 +26,9 @@ pub(crate) enum Failure {
     /// A policy, a world or a set of policies is refused.
     #[error("{0}")]
     Refused(String),
-    /// A name stands for nobody in the world.
-    #[error("`{name}` is nobody; known are {known}, addresses and entities such as `world`")]
-    Nobody { name: String, known: String },
-    /// No policy can speak about the question.
-    #[error("neither `{from}` nor `{to}` is a workload, so no policy judges between them")]
-    NoSubject { from: String, to: String },
+    /// The policies and the world have no answer.
+    #[error("{0}")]
+    Asked(#[from] AskError),
     /// A file of vectors is of no known kind.
     #[error("`{}` is no known kind of vectors; the kind is the file's name up to `.jsonl`", path.display())]
     UnknownKind { path: PathBuf },

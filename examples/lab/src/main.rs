@@ -3,12 +3,16 @@
 mod answer;
 mod args;
 mod check;
+mod content;
+mod diff;
 mod explain;
+mod exposure;
 mod failure;
 mod input;
 mod lint;
 mod matrix;
 mod model;
+mod status;
 mod vectors;
 
 use std::io::{self, BufWriter, Write};
@@ -18,17 +22,17 @@ use clap::Parser;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
+use crate::status::Status;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut out = BufWriter::new(io::stdout().lock());
-    let answered = answer(&cli.command, &mut out).and_then(|good| {
+    let answered = answer(&cli.command, &mut out).and_then(|status| {
         out.flush()?;
-        Ok(good)
+        Ok(status)
     });
     match answered {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+        Ok(status) => status.code(),
         // Whoever reads the answer has heard enough.
         Err(Failure::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
@@ -40,13 +44,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes the answer and says whether it is good.
-fn answer(command: &Command, out: &mut impl Write) -> Result<bool, Failure> {
+/// Writes the answer and says how it ends.
+fn answer(command: &Command, out: &mut impl Write) -> Result<Status, Failure> {
     match command {
         Command::Check(asked) => check::run(asked, out),
-        Command::Matrix(asked) => matrix::run(asked, out).map(|()| true),
-        Command::Vectors(asked) => vectors::run(asked, out),
-        Command::Lint(asked) => lint::run(asked, out),
+        Command::Diff(asked) => diff::run(asked, out),
         Command::Explain(asked) => explain::run(asked, out),
+        Command::Exposure(asked) => exposure::run(asked, out),
+        Command::Lint(asked) => lint::run(asked, out).map(Status::good_if),
+        Command::Matrix(asked) => matrix::run(asked, out),
+        Command::Vectors(asked) => vectors::run(asked, out).map(Status::good_if),
     }
 }

@@ -3,23 +3,23 @@
 use std::io::Write;
 
 use porin::flow::Escaped;
+use porin::policy::ask::{Connection, Model, Party, PortClass, Sides};
 use porin::policy::{Protocol, Verdict};
 use serde::Serialize;
 
-use crate::answer::{SideAnswer, together, verdict};
+use crate::answer::{Judged, json};
 use crate::args::{Matrix, Output};
 use crate::failure::Failure;
-use crate::model::{Model, Party, sides};
+use crate::model;
+use crate::status::Status;
 
-/// One attempt.
+/// What happens on a class of ports.
 #[derive(Debug, Serialize)]
-struct Cell {
-    from: String,
-    to: String,
-    protocol: String,
-    port: u16,
-    verdict: &'static str,
-    sides: Vec<SideAnswer>,
+struct ClassCell {
+    class: String,
+    /// The sample of the class.
+    #[serde(flatten)]
+    judged: Judged,
 }
 
 /// Where attempts go to.
@@ -30,92 +30,76 @@ struct Target {
 }
 
 /// Shows every attempt from everybody to everybody's ports.
-pub(crate) fn run(asked: &Matrix, out: &mut impl Write) -> Result<(), Failure> {
-    let mut model = Model::read(&asked.inputs)?;
-    let sources = model.parties()?;
-    let targets = targets(&model, asked.port)?;
-    let mut rows = Vec::new();
-    for target in &targets {
-        let mut row = Vec::new();
-        for source in &sources {
-            row.push(cell(&mut model, source, target)?);
-        }
-        rows.push(row);
+pub(crate) fn run(asked: &Matrix, out: &mut impl Write) -> Result<Status, Failure> {
+    let model = model::read(&asked.inputs)?;
+    if asked.classes {
+        classes(&model, asked.inputs.output, out)?;
+        return Ok(Status::Good);
     }
+    let sources = model.census().parties();
+    let targets = targets(&model, asked);
+    let rows: Vec<Vec<_>> = targets
+        .iter()
+        .map(|target| {
+            sources
+                .iter()
+                .map(|source| cell(&model, source, target))
+                .collect()
+        })
+        .collect();
     match asked.inputs.output {
         Output::Json => {
             let cells: Vec<_> = rows.iter().flatten().flatten().collect();
-            writeln!(
-                out,
-                "{}",
-                serde_json::to_string(&cells).map_err(std::io::Error::from)?
-            )?;
+            let cells: Vec<_> = cells
+                .iter()
+                .map(|(at, sides)| Judged::of(at, sides))
+                .collect();
+            json(&cells, out)?;
         }
-        Output::Table => table(&sources, &targets, &rows, out)?,
+        Output::Table => table(sources, &targets, &rows, out)?,
     }
-    Ok(())
+    Ok(Status::Good)
 }
 
-/// Every port in the world; who lists none is tried at `default`.
-fn targets(model: &Model, default: u16) -> Result<Vec<Target>, Failure> {
-    let parties = model.parties()?;
-    let listed = model
-        .world()
-        .workloads
-        .iter()
-        .map(|workload| workload.ports.as_slice());
-    let listed = listed.chain(std::iter::repeat(&[][..]));
+/// The ports that were asked about; without any, every port in the world, and for who lists none
+/// the default.
+fn targets(model: &Model, asked: &Matrix) -> Vec<Target> {
     let mut targets = Vec::new();
-    for (party, ports) in parties.into_iter().zip(listed) {
-        if ports.is_empty() {
-            targets.push(Target {
-                party: party.clone(),
-                protocol: Protocol::TCP,
-                port: default,
-            });
+    for party in model.census().parties() {
+        let listed = party.ports.iter().map(|port| (port.protocol, port.port));
+        let mut ports: Vec<_> = listed.collect();
+        if !asked.on.is_empty() {
+            ports.clone_from(&asked.on);
+        } else if ports.is_empty() {
+            ports.push((Protocol::TCP, asked.port));
         }
-        for port in ports {
-            targets.push(Target {
-                party: party.clone(),
-                protocol: port.protocol,
-                port: port.port,
-            });
-        }
+        targets.extend(ports.into_iter().map(|(protocol, port)| Target {
+            party: party.clone(),
+            protocol,
+            port,
+        }));
     }
-    Ok(targets)
+    targets
 }
 
 /// Nothing to say about an end with itself, or between ends that no policy guards.
-fn cell(model: &mut Model, from: &Party, target: &Target) -> Result<Option<Cell>, Failure> {
-    let to = &target.party;
-    if from == to || !(from.guarded || to.guarded) {
-        return Ok(None);
-    }
-    let sides = sides(model, from, to, target.protocol, target.port)?;
-    let decisions: Vec<_> = sides
-        .iter()
-        .map(|side| side.policy.check(&side.query))
-        .collect();
-    Ok(Some(Cell {
-        from: from.name.clone(),
-        to: to.name.clone(),
-        protocol: target.protocol.to_string(),
+fn cell(model: &Model, from: &Party, target: &Target) -> Option<(Connection, Sides)> {
+    let connection = Connection {
+        from: from.clone(),
+        to: target.party.clone(),
+        protocol: target.protocol,
         port: target.port,
-        verdict: verdict(together(
-            decisions.iter().map(|decision| decision.verdict()),
-        )),
-        sides: sides
-            .iter()
-            .zip(&decisions)
-            .map(|(side, decision)| SideAnswer::of(side, decision))
-            .collect(),
-    }))
+    };
+    let sides = model.judge(&connection).ok();
+    sides
+        .filter(|_| *from != target.party)
+        .map(|sides| (connection, sides))
 }
 
 fn table(
     sources: &[Party],
     targets: &[Target],
-    rows: &[Vec<Option<Cell>>],
+    rows: &[Vec<Option<(Connection, Sides)>>],
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     let names: Vec<_> = targets
@@ -142,27 +126,75 @@ fn table(
     for (name, row) in names.iter().zip(rows) {
         let marks = row.iter().zip(&heads).map(|(cell, head)| {
             let width = head.chars().count();
-            format!("{:width$}", cell.as_ref().map_or("", mark))
+            let mark = cell
+                .as_ref()
+                .map_or_else(String::new, |(_, sides)| marks(sides));
+            format!("{mark:width$}")
         });
         let line = format!("{name:first$}  {}", marks.collect::<Vec<_>>().join("  "));
         writeln!(out, "{}", line.trim_end())?;
     }
     writeln!(
         out,
-        "yes: allowed, no: denied, L7: allowed if a judgement at layer 7 says so"
+        "yes: allowed, no: denied, L7: allowed if a judgement at layer 7 says so; \
+         behind `>` what the staged rules would make of it"
     )?;
     Ok(())
 }
 
-fn mark(cell: &Cell) -> &'static str {
-    match cell.verdict {
-        word if word == verdict(Verdict::Allow) => "yes",
-        word if word == verdict(Verdict::Redirect) => "L7",
-        _ => "no",
+fn marks(sides: &Sides) -> String {
+    let enforced = mark(sides.verdict());
+    match sides.staged() {
+        Some(staged) if staged != sides.verdict() => format!("{enforced}>{}", mark(staged)),
+        _ => enforced.to_owned(),
+    }
+}
+
+fn mark(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Allow => "yes",
+        Verdict::Redirect => "L7",
+        Verdict::Deny => "no",
     }
 }
 
 /// A workload's name without its namespace, if it has one.
 fn short(name: &str) -> &str {
     name.rsplit_once('/').map_or(name, |(_, name)| name)
+}
+
+/// Every class of ports between everybody: nothing between two ports is left untried.
+fn classes(model: &Model, output: Output, out: &mut impl Write) -> Result<(), Failure> {
+    let everybody = model.census().everybody();
+    let mut cells = Vec::new();
+    for to in everybody {
+        for from in everybody
+            .iter()
+            .filter(|from| from.is_guarded() || to.is_guarded())
+        {
+            let judged = model.classes(from, to).into_iter();
+            cells.extend(judged.map(|(class, sides)| class_cell(from, to, class, &sides)));
+        }
+    }
+    match output {
+        Output::Json => json(&cells, out),
+        Output::Table => {
+            for ClassCell { class, judged } in &cells {
+                let Judged {
+                    from, to, verdict, ..
+                } = judged;
+                let line = format!("{from} -> {to} {class}: {verdict}");
+                writeln!(out, "{}", Escaped(&line))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn class_cell(from: &Party, to: &Party, class: PortClass, sides: &Sides) -> ClassCell {
+    let connection = Connection::sample(from, to, class);
+    ClassCell {
+        class: class.to_string(),
+        judged: Judged::of(&connection, sides),
+    }
 }

@@ -15,6 +15,22 @@ pub(super) fn shadows(wide: &L7Rules, narrow: &L7Rules) -> Vec<(usize, usize)> {
     }
 }
 
+/// Whether each of some rules lets nothing pass that one of others does not.
+pub(crate) fn covers(wide: &L7Rules, narrow: &L7Rules) -> bool {
+    match (wide, narrow) {
+        (L7Rules::Http(wide), L7Rules::Http(narrow)) => all_covered(wide, narrow, covers_http),
+        (L7Rules::Kafka(wide), L7Rules::Kafka(narrow)) => all_covered(wide, narrow, covers_kafka),
+        (L7Rules::Dns(wide), L7Rules::Dns(narrow)) => all_covered(wide, narrow, covers_dns),
+        _ => wide == narrow,
+    }
+}
+
+fn all_covered<R>(wide: &[R], narrow: &[R], covers: fn(&R, &R) -> bool) -> bool {
+    narrow
+        .iter()
+        .all(|rule| wide.iter().any(|candidate| covers(candidate, rule)))
+}
+
 fn pairs<R>(wide: &[R], narrow: &[R], covers: fn(&R, &R) -> bool) -> Vec<(usize, usize)> {
     let strictly = |one: &R, other: &R| covers(one, other) && !covers(other, one);
     let mut found = Vec::new();

@@ -35,5 +35,6 @@ mod registry;
 mod side;
 
 pub use code::{Code, Level};
+pub(crate) use cover_l7::covers;
 pub use finding::{Edit, Finding, Related, Suggestion};
 pub use registry::lint;
