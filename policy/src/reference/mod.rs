@@ -1,0 +1,158 @@
+//! The slow and obvious evaluator: straight from documents and labels, for tests and fuzzing.
+//!
+//! It walks every rule for every question, keeps nothing, and shares no deciding code with the
+//! rest of the crate, so that agreement between the two means something. The steps of an answer:
+//!
+//! 1. [`subject`]: which specs select the subject, and what they switch on.
+//! 2. [`statement`]: what each of their rules says about one port of one peer selector
+//!    ([`peers`], [`scope`], [`ports`], [`terms`]).
+//! 3. [`merge`]: what rules with the same selector and the same written port say together.
+//! 4. [`verdict`]: which of all that covers the flow decides.
+//! 5. [`choice`]: where the flow goes and what it has to prove; [`content`]: what a proxy is told.
+
+mod choice;
+mod content;
+mod merge;
+mod peers;
+mod ports;
+mod scope;
+mod statement;
+mod subject;
+mod terms;
+mod verdict;
+
+use porin_identity::{IdentityId, Snapshot};
+
+use crate::{
+    AuthMode, Direction, L7Policy, NamedPorts, PolicySet, PortNames, Query, Redirect, ResolveError,
+    Verdict,
+};
+use merge::settle;
+use statement::{listener_without_namespace, statements};
+use subject::Subject;
+use verdict::Contribution;
+
+/// The slow and obvious evaluator of one subject.
+#[derive(Debug, Clone, Copy)]
+pub struct Reference<'a> {
+    subject: Subject<'a>,
+}
+
+/// What the reference evaluator says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What happens.
+    pub verdict: Verdict,
+    /// Where a redirected connection goes.
+    pub redirect: Option<Redirect>,
+    /// What the connection has to prove; [`AuthMode::Disabled`] if nothing is asked.
+    pub auth: AuthMode,
+    /// What the proxy is told about a redirected connection.
+    pub l7: Option<L7Policy>,
+}
+
+impl Answer {
+    fn plain(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            redirect: None,
+            auth: AuthMode::Disabled,
+            l7: None,
+        }
+    }
+}
+
+impl<'a> Reference<'a> {
+    /// An evaluator for one subject.
+    ///
+    /// # Errors
+    /// [`ResolveError::UnknownIdentity`] if the identity is not in the snapshot.
+    pub fn new(
+        set: &'a PolicySet,
+        identities: &'a Snapshot,
+        subject: IdentityId,
+    ) -> Result<Self, ResolveError> {
+        match identities.labels(subject) {
+            Some(labels) => Ok(Self {
+                subject: Subject {
+                    set,
+                    identities,
+                    id: subject,
+                    labels,
+                    named: None,
+                    own: None,
+                },
+            }),
+            None => Err(ResolveError::UnknownIdentity { identity: subject }),
+        }
+    }
+
+    /// The same with the named ports of all identities: egress rules mean those of the peer, ingress
+    /// rules those of the subject.
+    #[must_use]
+    pub fn named_ports(mut self, named: &'a NamedPorts) -> Self {
+        self.subject.named = Some(named);
+        self
+    }
+
+    /// The same with the ports of the subject itself, where not all workloads of its identity agree.
+    #[must_use]
+    pub fn own_ports(mut self, own: &'a PortNames) -> Self {
+        self.subject.own = Some(own);
+        self
+    }
+
+    /// Whether policy is enforced on the subject in a direction.
+    #[must_use]
+    pub fn enforced(&self, direction: Direction) -> bool {
+        self.subject.enforced(direction)
+    }
+
+    /// Why the policy cannot be computed at all; answers mean nothing then.
+    #[must_use]
+    pub fn conflict(&self) -> Option<ResolveError> {
+        Direction::ALL.into_iter().find_map(|direction| {
+            if !self.enforced(direction) {
+                return None;
+            }
+            let clash = listener_without_namespace(&self.subject, direction).or_else(|| {
+                let all = statements(&self.subject, direction, None);
+                settle(all, &self.subject).1
+            });
+            Some(clash?.error(&self.subject, direction))
+        })
+    }
+
+    /// Answers a question.
+    #[must_use]
+    pub fn check(&self, query: &Query) -> Answer {
+        let subject = &self.subject;
+        if !subject.enforced(query.direction) {
+            return Answer::plain(Verdict::Allow);
+        }
+        let covering = statements(subject, query.direction, Some(query));
+        let (settled, _) = settle(covering, subject);
+        let contributions: Vec<_> = settled
+            .iter()
+            .filter_map(|settled| Contribution::of(settled, query, subject))
+            .collect();
+        let Some(standing) = verdict::standing(&contributions) else {
+            return Answer::plain(Verdict::Deny);
+        };
+        let passes = subject.passes(query.direction);
+        let Some(choice) = choice::choose(&standing, passes, subject.strict()) else {
+            return Answer::plain(Verdict::Deny);
+        };
+        let Some((l7, redirect)) = content::told(choice.winner, &standing, subject) else {
+            let auth = choice.auth;
+            let plain = Answer::plain(Verdict::Allow);
+            return Answer { auth, ..plain };
+        };
+        Answer {
+            verdict: Verdict::Redirect,
+            redirect: Some(redirect),
+            auth: choice.auth,
+            l7: Some(l7),
+        }
+    }
+}
