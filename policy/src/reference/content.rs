@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::merge::add;
+use super::join::add;
 use super::subject::Subject;
 use super::terms::{Reader, Terms};
 use super::verdict::Contribution;

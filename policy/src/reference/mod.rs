@@ -3,19 +3,27 @@
 //! It walks every rule for every question, keeps nothing, and shares no deciding code with the
 //! rest of the crate, so that agreement between the two means something. The steps of an answer:
 //!
-//! 1. [`subject`]: which specs select the subject, and what they switch on.
-//! 2. [`statement`]: what each of their rules says about one port of one peer selector
-//!    ([`peers`], [`scope`], [`ports`], [`terms`]).
-//! 3. [`merge`]: what rules with the same selector and the same written port say together.
-//! 4. [`verdict`]: which of all that covers the flow decides.
-//! 5. [`choice`]: where the flow goes and what it has to prove; [`content`]: what a proxy is told.
+//! 1. `subject`, `speaking`: which specs select the subject, and what they switch on.
+//! 2. `statement`, `implied`: what their rules say about one written port of one selector (`peers`,
+//!    `entities`, `services`, `scope`, `picks`; `ports`; `terms`), and what goes without saying.
+//! 3. `merge`, `join`: what rules with one selector and one written port say together; `clash`: why
+//!    they cannot.
+//! 4. `verdict`: which of all that covers the flow decides.
+//! 5. `choice`: where the flow goes and what it has to prove; `content`: what a proxy is told.
 
 mod choice;
+mod clash;
 mod content;
+mod entities;
+mod implied;
+mod join;
 mod merge;
 mod peers;
+mod picks;
 mod ports;
 mod scope;
+mod services;
+mod speaking;
 mod statement;
 mod subject;
 mod terms;
@@ -27,8 +35,9 @@ use crate::{
     AuthMode, Direction, L7Policy, NamedPorts, PolicySet, PortNames, Query, Redirect, ResolveError,
     Verdict,
 };
+use clash::listener_without_namespace;
 use merge::settle;
-use statement::{listener_without_namespace, statements};
+use statement::statements;
 use subject::Subject;
 use verdict::Contribution;
 

@@ -1,20 +1,14 @@
 //! Who the other side of a rule is.
 
-use ipnet::IpNet;
-use porin_identity::{
-    Family, Label, Labels, Operator, Requirement, Selector, SelectorKey, key, source,
-};
+use porin_identity::{Requirement, Selector, SelectorKey, source};
 
+use super::entities::entity_labels;
 use super::scope;
+use super::services::{backends, is_meant};
 use super::subject::Subject;
-use crate::peers::{
-    CidrPeer, CidrSource, Entity, FqdnPeer, Peer, Peers, ServicePeer, ServiceSource,
-};
+use crate::peers::{CidrPeer, CidrSource, Entity, FqdnPeer, Peer, Peers};
 use crate::rule::{Action, Document, PolicyKind, Rule, Spec};
-use crate::{Backends, IpBlocks, Options, Service};
-
-/// What stands before the name of a group in the label of its blocks.
-const GROUP_NAME: &str = "io.cilium.policy.cidrgroupname/";
+use crate::{IpBlocks, Options};
 
 /// One selector of the other side. Equal selectors of different rules are the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +109,7 @@ fn one(
     }
 }
 
-fn of_labels(selector: Selector) -> Who {
+pub(super) fn of_labels(selector: Selector) -> Who {
     if selector.is_everything() {
         Who::Anybody
     } else {
@@ -137,179 +131,10 @@ fn reach(kind: PolicyKind, options: &Options) -> Reach {
     }
 }
 
-/// An entity is any of some labels, and each of them is a selector of its own.
-fn entity_labels(entity: Entity, options: &Options) -> Vec<Who> {
-    let reserved = |name: &&str| {
-        let key = SelectorKey::new(source::RESERVED, name);
-        Selector::from_parts([Requirement::equals(key, "")])
-    };
-    let cluster = |source: &str| SelectorKey::new(source, key::CLUSTER);
-    let parts = [
-        "host",
-        "remote-node",
-        "init",
-        "ingress",
-        "health",
-        "unmanaged",
-        "kube-apiserver",
-    ];
-    let mut names: Vec<&str> = match entity {
-        Entity::All => return vec![Who::Anybody],
-        Entity::Cluster | Entity::ClusterMesh => parts.to_vec(),
-        _ => vec![entity.name()],
-    };
-    names.extend(match entity {
-        Entity::World => &["world-ipv4", "world-ipv6", "aggregate-world"][..],
-        Entity::RemoteNode => &["aggregate-remote-node"],
-        Entity::Cluster => &["aggregate-cluster"],
-        Entity::ClusterMesh => &["aggregate-cluster", "aggregate-cluster-mesh"],
-        _ => &[],
-    });
-    let place = match entity {
-        Entity::Cluster => Some(Requirement::equals(
-            cluster(source::K8S),
-            &options.cluster_name,
-        )),
-        Entity::ClusterMesh => Some(Requirement::exists(cluster(source::ANY))),
-        _ => None,
-    };
-    let place = place.map(|place| Selector::from_parts([place]));
-    names
-        .iter()
-        .map(reserved)
-        .chain(place)
-        .map(Who::Labels)
-        .collect()
-}
-
-fn is_meant(peer: &ServicePeer, service: &Service) -> bool {
-    let inside = peer
-        .namespace
-        .as_ref()
-        .is_none_or(|own| *own == service.namespace);
-    inside
-        && match &peer.source {
-            ServiceSource::Name(name) => *name == service.name,
-            ServiceSource::Selector(selector) => {
-                let labels = service.labels.iter();
-                let labels: Labels = labels
-                    .filter_map(|(key, value)| Label::new(source::K8S, key, value).ok())
-                    .collect();
-                selector.matches(&labels)
-            }
-        }
-}
-
-fn backends(document: &Document, spec: &Spec, service: &Service, options: &Options) -> Vec<Who> {
-    match &service.backends {
-        Backends::Pods(labels) => {
-            let place = (key::NAMESPACE, &*service.namespace);
-            let labels = labels.iter().map(|(key, value)| (&**key, &**value));
-            let terms = labels
-                .chain([place])
-                .map(|(key, value)| Requirement::equals(SelectorKey::new(source::K8S, key), value));
-            let pods = Selector::from_parts(terms);
-            vec![of_labels(scope::endpoints(document, spec, &pods, options))]
-        }
-        Backends::Addresses(addresses) => {
-            let block = |address: &std::net::IpAddr| CidrPeer {
-                source: CidrSource::Block(IpNet::from(*address)),
-                except: Vec::new(),
-            };
-            addresses
-                .iter()
-                .map(|address| Who::Cidr(block(address), Reach::Chosen))
-                .collect()
-        }
-    }
-}
-
 impl Who {
     /// Whether nobody can ever be picked, so that rules for it never conflict.
     pub(super) fn is_none(&self) -> bool {
         matches!(self, Self::Labels(selector)
             if entity_labels(Entity::None, &Options::new()).contains(&Self::Labels(selector.clone())))
-    }
-
-    /// Whether it picks an identity, by its labels; `None` if nobody knows it.
-    pub(super) fn picks(&self, labels: Option<&Labels>, subject: &Subject<'_>) -> bool {
-        let Some(labels) = labels else {
-            return *self == Self::Anybody;
-        };
-        match self {
-            Self::Anybody => true,
-            Self::Labels(selector) => selector.matches(labels),
-            Self::Nodes(selector) => {
-                let node = labels.reserved("host") || labels.reserved("remote-node");
-                node && selector.matches(labels)
-            }
-            Self::Cidr(cidr, reach) => cidr_picks(cidr, *reach, labels, subject),
-            Self::Fqdn(fqdn) => labels.has_key(source::FQDN, fqdn.text()),
-        }
-    }
-}
-
-/// An exception is a condition: whoever lies inside is not picked.
-fn cidr_picks(cidr: &CidrPeer, reach: Reach, labels: &Labels, subject: &Subject<'_>) -> bool {
-    let inside = |block: &IpNet| lies_in(block, reach, labels, subject.options());
-    let source = match &cidr.source {
-        CidrSource::Block(block) => inside(block),
-        CidrSource::Group(name) => {
-            labels.has_key(source::CIDRGROUP, &format!("{GROUP_NAME}{name}"))
-        }
-        CidrSource::Groups(selector) => {
-            let mut groups = labels
-                .iter()
-                .filter(|label| label.source() == source::CIDRGROUP);
-            let member = groups.any(|label| label.key().starts_with(GROUP_NAME));
-            let mut terms = selector.requirements().iter();
-            (member || !subject.strict()) && terms.all(|term| group_fits(term, labels))
-        }
-    };
-    is_eligible(reach, labels, subject) && source && !cidr.except.iter().any(inside)
-}
-
-fn is_eligible(reach: Reach, labels: &Labels, subject: &Subject<'_>) -> bool {
-    let named = |names: &[&str]| {
-        names
-            .iter()
-            .any(|name| subject.names_reserved(labels, name))
-    };
-    let world = named(&["world", "world-ipv4", "world-ipv6"]);
-    let node = named(&["host", "remote-node"]);
-    let mode = subject.options().cidr_match;
-    match reach {
-        Reach::Everywhere => true,
-        Reach::Outside => world,
-        Reach::Chosen => world || (node && mode.nodes) || (!world && !node && mode.pods),
-    }
-}
-
-/// A block of length zero is the world of its family. Where pods and nodes count too, every address
-/// of that family lies in it.
-fn lies_in(block: &IpNet, reach: Reach, labels: &Labels, options: &Options) -> bool {
-    let family = Family::of(&block.addr());
-    if block.prefix_len() > 0 {
-        return labels.blocks().any(|own| block.trunc().contains(&own));
-    }
-    let every = match reach {
-        Reach::Everywhere => true,
-        Reach::Outside => false,
-        Reach::Chosen => options.cidr_match.pods && options.families.speaks(family),
-    };
-    let addressed = || labels.blocks().any(|own| Family::of(&own.addr()) == family);
-    labels.reserved(options.families.world_name(family)) || (every && addressed())
-}
-
-/// A label `k=v` of a group is the key `k+v` on its blocks, since they can lie in several groups.
-fn group_fits(term: &Requirement, labels: &Labels) -> bool {
-    let key = term.key.key();
-    let has = |value: &str| labels.has_key(source::CIDRGROUP, &format!("{key}+{value}"));
-    match &term.operator {
-        Operator::Equals(value) => has(value),
-        Operator::In(values) => values.iter().any(|value| has(value)),
-        Operator::NotIn(values) => !values.iter().any(|value| has(value)),
-        Operator::Exists => labels.has_key(source::CIDRGROUP, key),
-        Operator::DoesNotExist => !labels.has_key(source::CIDRGROUP, key),
     }
 }

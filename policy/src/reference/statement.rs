@@ -1,18 +1,15 @@
 //! Everything that is said about a direction: by the rules that select the subject, and by what they
 //! imply.
 
-use std::sync::Arc;
-
-use porin_identity::{Requirement, Selector, SelectorKey, source};
-
+use super::implied::implied;
 use super::peers::{Who, who};
 use super::ports::Ports;
-use super::subject::{Speaking, Subject};
+use super::speaking::Speaking;
+use super::subject::Subject;
 use super::terms::Terms;
 use crate::peers::{Peer, Peers};
-use crate::port_rule::{ConfigKind, PortRule};
 use crate::rule::{Action, Document, Rule, Tier};
-use crate::{Conflict, Direction, Query, ResolveError, RuleRef};
+use crate::{Direction, Query};
 
 /// The tiers, strongest first. The last one holds what policies imply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,16 +36,9 @@ pub(super) struct Statement<'a> {
 /// Where a statement comes from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin<'a> {
-    document: &'a Document,
-    place: usize,
-    rule: &'a Rule,
-}
-
-/// Rules that ask for what cannot be had together.
-#[derive(Debug)]
-pub(super) struct Clash<'a> {
-    pub(super) what: Conflict,
-    pub(super) origins: Vec<Origin<'a>>,
+    pub(super) document: &'a Document,
+    pub(super) place: usize,
+    pub(super) rule: &'a Rule,
 }
 
 /// All statements, or those about one flow, in the order in which they are read together.
@@ -165,92 +155,4 @@ fn written(rule: &Rule, subject: &Subject<'_>, eased: bool) -> Vec<(Ports, Terms
         }
     }
     written
-}
-
-/// What is said without a rule that says it, as soon as there is a rule at all.
-fn implied<'a>(subject: &Subject<'a>, direction: Direction) -> Vec<Statement<'a>> {
-    let everything = |stage, priority, who, action| Statement {
-        stage,
-        priority: (priority, 0),
-        ports: Ports::All,
-        who,
-        terms: Terms::plain(action),
-        origin: None,
-    };
-    let mut implied = Vec::new();
-    if subject.closed() {
-        implied.push(everything(Stage::Normal, 0, Who::Anybody, Action::Deny));
-    } else if subject.speaking(direction).is_empty() {
-        return implied;
-    }
-    if !subject.default_deny(direction) {
-        implied.push(everything(Stage::Default, 0, Who::Anybody, Action::Allow));
-        return implied;
-    }
-    if subject.admits_local_host(direction) {
-        let host = Requirement::equals(SelectorKey::new(source::RESERVED, "host"), "");
-        let host = Who::Labels(Selector::from_parts([host]));
-        implied.push(everything(Stage::Default, 0, host, Action::Allow));
-    }
-    if subject.passes(direction) {
-        implied.push(everything(Stage::Default, 1, Who::Anybody, Action::Deny));
-    }
-    implied
-}
-
-/// A listener that is looked for in the namespace of a subject that has none.
-pub(super) fn listener_without_namespace<'a>(
-    subject: &Subject<'a>,
-    direction: Direction,
-) -> Option<Clash<'a>> {
-    let namespaced = |element: &PortRule| {
-        let listener = element.listener.as_ref();
-        !element.ports.is_empty() && listener.is_some_and(|l| l.config == ConfigKind::Namespaced)
-    };
-    if subject.labels.namespace().is_some() {
-        return None;
-    }
-    for speaking in subject.speaking(direction) {
-        let Speaking {
-            document,
-            place,
-            spec,
-            ..
-        } = speaking;
-        let names = |rule: &&Rule| rule.ports.iter().flatten().any(namespaced);
-        let meant = |rule: &&Rule| !who(document, spec, rule, subject).is_empty();
-        if let Some(rule) = speaking.rules.iter().copied().filter(names).find(meant) {
-            return Some(Clash {
-                what: Conflict::ListenerNamespace,
-                origins: vec![Origin {
-                    document,
-                    place,
-                    rule,
-                }],
-            });
-        }
-    }
-    None
-}
-
-impl Clash<'_> {
-    pub(super) fn error(&self, subject: &Subject<'_>, direction: Direction) -> ResolveError {
-        let rule = |origin: &Origin<'_>| RuleRef {
-            policy: origin.document.name.clone(),
-            spec: origin.place,
-            direction,
-            action: origin.rule.action,
-            index: origin.rule.index,
-            location: origin.rule.location.clone(),
-        };
-        let mut rules: Vec<_> = self.origins.iter().map(rule).map(Arc::new).collect();
-        rules.sort();
-        rules.dedup();
-        ResolveError::Conflict {
-            subject: subject.id,
-            direction,
-            rules,
-            what: self.what,
-        }
-    }
 }

@@ -1,9 +1,13 @@
 //! The format of a policy case.
 
-use porin::identity::{Families, IdentityId, Label, Labels};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use porin::identity::{Families, IdentityId, Label, Labels, key, source};
 use porin::policy::{
-    AllowLocalhost, Direction, Enforcement, Options, Parser, Protocol, Query, RefusedDocuments,
-    Semantics,
+    AllowLocalhost, Backends, Direction, Enforcement, IpBlocks, NamedPort, NamedPorts,
+    NetworkPolicyReading, Options, PortNames, Protocol, Query, RefusedDocuments, Semantics,
+    Service,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,6 +20,10 @@ pub(crate) struct Case {
     pub(crate) policies: Vec<String>,
     pub(crate) identities: Vec<Identity>,
     pub(crate) subject: u32,
+    #[serde(default)]
+    services: Vec<NamedService>,
+    #[serde(default)]
+    named_ports: Ports,
     /// Every block that the policies name.
     pub(crate) cidr_prefixes: Option<Vec<ipnet::IpNet>>,
     /// Indexes of the documents that are refused.
@@ -37,7 +45,35 @@ struct Config {
     host_firewall: bool,
     cluster_name: String,
     default_local_cluster: bool,
+    node_selector_labels: bool,
     non_default_deny: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct NamedService {
+    name: Box<str>,
+    namespace: Box<str>,
+    #[serde(default)]
+    labels: BTreeMap<Box<str>, Box<str>>,
+    selectorless: bool,
+    #[serde(default)]
+    endpoints: Vec<IpAddr>,
+}
+
+/// Ports by name: those of the subject, and those that every pod has.
+#[derive(Debug, Default, Deserialize)]
+struct Ports {
+    #[serde(default)]
+    subject: Vec<OnePort>,
+    #[serde(default)]
+    cluster: Vec<OnePort>,
+}
+
+#[derive(Debug, Deserialize)]
+struct OnePort {
+    name: String,
+    port: u16,
+    protocol: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,40 +89,22 @@ pub(crate) struct Flow {
     pub(crate) peer: u32,
     protocol: String,
     port: u16,
-    verdict: String,
-    redirect: Option<String>,
-    auth: Option<String>,
+    pub(super) verdict: String,
+    pub(super) redirect: Option<String>,
+    pub(super) auth: Option<String>,
+    pub(super) l7: Option<Content>,
+}
+
+/// What the proxy is told about a flow.
+#[derive(Debug, Deserialize)]
+pub(super) struct Content {
+    pub(super) allow_all: bool,
+    /// As in a policy document.
     #[serde(default)]
-    l7: Option<Value>,
-}
-
-/// What is decided about a flow, as far as the reference records it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) allowed: bool,
-    pub(crate) redirect: Option<Parser>,
-}
-
-impl Answer {
-    /// The parts in which two answers differ.
-    pub(crate) fn unlike(&self, other: &Self) -> Vec<&'static str> {
-        let parts = [
-            ("verdict", self.allowed == other.allowed),
-            ("redirect", self.redirect == other.redirect),
-        ];
-        let unlike = parts.into_iter().filter(|(_, alike)| !alike);
-        unlike.map(|(part, _)| part).collect()
-    }
-}
-
-impl std::fmt::Display for Answer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.allowed { "allowed" } else { "denied" })?;
-        match self.redirect {
-            Some(parser) => write!(f, " to {parser}"),
-            None => Ok(()),
-        }
-    }
+    pub(super) rules: Vec<Value>,
+    #[serde(default)]
+    pub(super) server_names: Vec<String>,
+    pub(super) listener: Option<String>,
 }
 
 impl Case {
@@ -113,7 +131,39 @@ impl Case {
             .host_firewall(config.host_firewall)
             .cluster_name(config.cluster_name.clone())
             .default_local_cluster(config.default_local_cluster)
-            .non_default_deny(config.non_default_deny))
+            .node_labels(config.node_selector_labels)
+            .non_default_deny(config.non_default_deny)
+            .network_policies(NetworkPolicyReading::Cilium)
+            .ip_blocks(IpBlocks::SkipPods))
+    }
+
+    /// The services whose backends the case knows: it does not say what others select.
+    pub(crate) fn services(&self) -> impl Iterator<Item = Service> {
+        let known = self.services.iter().filter(|service| service.selectorless);
+        known.map(|service| Service {
+            name: service.name.clone(),
+            namespace: service.namespace.clone(),
+            labels: service.labels.clone(),
+            backends: Backends::Addresses(service.endpoints.clone()),
+        })
+    }
+
+    /// The named ports of the subject's own workload.
+    pub(crate) fn own_ports(&self) -> Result<PortNames, String> {
+        port_names(&self.named_ports.subject)
+    }
+
+    /// The named ports of every identity: those of the cluster, for each that has a namespace.
+    pub(crate) fn named_ports(&self) -> Result<NamedPorts, String> {
+        let names = port_names(&self.named_ports.cluster)?;
+        let pod = |labels: &Labels| labels.has_key(source::K8S, key::NAMESPACE);
+        let mut named = NamedPorts::new();
+        for identity in &self.identities {
+            if pod(&identity.labels()?) {
+                named.insert(IdentityId::new(identity.id), names.clone());
+            }
+        }
+        Ok(named)
     }
 
     pub(crate) fn families(&self) -> Families {
@@ -130,6 +180,20 @@ impl Case {
             .iter()
             .any(|text| *text == index.to_string())
     }
+}
+
+fn port_names(ports: &[OnePort]) -> Result<PortNames, String> {
+    let mut names = PortNames::default();
+    for OnePort {
+        name,
+        port,
+        protocol,
+    } in ports
+    {
+        let protocol = protocol.parse().map_err(|_| protocol.clone())?;
+        names.add(&[NamedPort::new(name, protocol, *port)]);
+    }
+    Ok(names)
 }
 
 impl Identity {
@@ -154,29 +218,5 @@ impl Flow {
             protocol,
             port: self.port,
         })
-    }
-
-    pub(crate) fn answer(&self) -> Answer {
-        let redirect = self.redirect.as_deref().map(|parser| match parser {
-            "http" => Parser::Http,
-            "kafka" => Parser::Kafka,
-            "dns" => Parser::Dns,
-            "tls" => Parser::Tls,
-            "crd" => Parser::Listener,
-            _ => Parser::Other,
-        });
-        Answer {
-            allowed: self.verdict == "allowed",
-            redirect,
-        }
-    }
-
-    /// The part of the answer that cannot be compared yet.
-    pub(crate) fn not_yet(&self) -> Option<&'static str> {
-        match (&self.auth, &self.l7) {
-            (Some(_), _) => Some("authentication"),
-            (None, Some(_)) => Some("l7 rules"),
-            (None, None) => None,
-        }
     }
 }

@@ -2,11 +2,14 @@
 
 use std::fmt;
 
-use porin::identity::Snapshot;
-use porin::policy::{EndpointPolicy, EntryAction, PolicySet, Query, Redirect, Reference, Verdict};
+use porin::identity::{IdentityId, Snapshot};
+use porin::policy::{
+    Direction, EndpointPolicy, NamedPorts, PolicySet, PortNames, Query, Redirect, Reference,
+    ResolveError, Verdict,
+};
 
 use super::Fault;
-use super::case::Answer;
+use super::answer::Answer;
 use super::kernel::Kernel;
 use crate::args::EngineChoice;
 use crate::failure::Failure;
@@ -31,12 +34,30 @@ impl fmt::Display for Engine {
     }
 }
 
-/// A policy to be asked, in every form that an engine needs.
+/// A subject in its world, to be asked about.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Resolved<'a> {
+pub(crate) struct Posed<'a> {
     pub(crate) set: &'a PolicySet,
     pub(crate) identities: &'a Snapshot,
-    pub(crate) policy: &'a EndpointPolicy,
+    pub(crate) subject: IdentityId,
+    /// The ports of every identity.
+    pub(crate) named_ports: &'a NamedPorts,
+    /// The ports of the subject's own workload.
+    pub(crate) own_ports: &'a PortNames,
+}
+
+/// What an engine says about a subject.
+pub(crate) struct Told {
+    pub(crate) engine: Engine,
+    /// Whether policy is enforced, and the answers in the order of the queries; or why there is no
+    /// policy.
+    pub(crate) policy: Result<Policy, ResolveError>,
+}
+
+pub(crate) struct Policy {
+    pub(crate) ingress: bool,
+    pub(crate) egress: bool,
+    pub(crate) answers: Vec<Answer>,
 }
 
 /// The engines that were chosen.
@@ -70,60 +91,97 @@ impl Engines {
         Ok(Self { chosen, kernel })
     }
 
-    /// The answers of every engine, in the order of the queries.
-    pub(crate) fn decide(
-        &mut self,
-        resolved: &Resolved<'_>,
-        queries: &[Query],
-    ) -> Result<Vec<(Engine, Vec<Answer>)>, Fault> {
-        let mut answers = Vec::with_capacity(self.chosen.len());
+    /// Whether nothing but the reference evaluator was chosen.
+    pub(crate) fn only_reference(&self) -> bool {
+        self.chosen == [Engine::Reference]
+    }
+
+    /// What every engine says.
+    pub(crate) fn ask(&mut self, posed: &Posed<'_>, queries: &[Query]) -> Result<Vec<Told>, Fault> {
+        let compiled = match self.only_reference() {
+            true => None,
+            false => Some(posed.set.resolve(posed.subject, posed.identities)),
+        };
+        let mut told = Vec::with_capacity(self.chosen.len());
         for engine in &self.chosen {
-            let all = match (engine, &mut self.kernel) {
-                (Engine::Kernel, Some(kernel)) => kernel.decide(resolved, queries)?,
-                (Engine::Reference, _) => reference(resolved, queries)?,
-                (Engine::Fast, _) => queries.iter().map(|query| fast(resolved, query)).collect(),
-                _ => queries.iter().map(|query| map(resolved, query)).collect(),
+            let policy = match (engine, &compiled) {
+                (Engine::Reference, _) | (_, None) => reference(posed, queries),
+                (_, Some(Err(error))) => Err(error.clone()),
+                (Engine::Kernel, Some(Ok(policy))) => Ok(match &mut self.kernel {
+                    Some(kernel) => Policy::of(policy, kernel.decide(policy, queries)?),
+                    None => return Err(Fault::of("the kernel's engine is not loaded")),
+                }),
+                (Engine::Fast, Some(Ok(policy))) => Ok(Policy::of(
+                    policy,
+                    all(queries, |query| fast(policy, query)),
+                )),
+                (Engine::Map, Some(Ok(policy))) => {
+                    Ok(Policy::of(policy, all(queries, |query| map(policy, query))))
+                }
             };
-            answers.push((*engine, all));
+            told.push(Told {
+                engine: *engine,
+                policy,
+            });
         }
-        Ok(answers)
+        Ok(told)
     }
 }
 
-fn answer(verdict: Verdict, redirect: Option<Redirect>) -> Answer {
+impl Policy {
+    fn of(policy: &EndpointPolicy, answers: Vec<Answer>) -> Self {
+        Self {
+            ingress: policy.enforced(Direction::Ingress),
+            egress: policy.enforced(Direction::Egress),
+            answers,
+        }
+    }
+}
+
+fn all(queries: &[Query], answer: impl Fn(&Query) -> Answer) -> Vec<Answer> {
+    queries.iter().map(answer).collect()
+}
+
+fn reference(posed: &Posed<'_>, queries: &[Query]) -> Result<Policy, ResolveError> {
+    let reference = Reference::new(posed.set, posed.identities, posed.subject)?
+        .named_ports(posed.named_ports)
+        .own_ports(posed.own_ports);
+    if let Some(conflict) = reference.conflict() {
+        return Err(conflict);
+    }
+    let ask = |query: &Query| {
+        let said = reference.check(query);
+        Answer {
+            auth: Some(said.auth),
+            l7: Some(said.l7),
+            ..short(said.verdict, said.redirect)
+        }
+    };
+    Ok(Policy {
+        ingress: reference.enforced(Direction::Ingress),
+        egress: reference.enforced(Direction::Egress),
+        answers: all(queries, ask),
+    })
+}
+
+/// What every engine can say.
+fn short(verdict: Verdict, redirect: Option<Redirect>) -> Answer {
     Answer {
         allowed: verdict != Verdict::Deny,
         redirect: redirect.map(|redirect| redirect.parser),
+        auth: None,
+        l7: None,
     }
 }
 
-fn reference(resolved: &Resolved<'_>, queries: &[Query]) -> Result<Vec<Answer>, Fault> {
-    let Resolved {
-        set,
-        identities,
-        policy,
-    } = resolved;
-    let reference = Reference::new(set, identities, policy.subject());
-    let reference = reference.map_err(Fault::of)?;
-    let ask = |query| {
-        let said = reference.check(query);
-        answer(said.verdict, said.redirect)
-    };
-    Ok(queries.iter().map(ask).collect())
+fn fast(policy: &EndpointPolicy, query: &Query) -> Answer {
+    let decision = policy.check(query);
+    short(decision.verdict(), decision.redirect())
 }
 
-fn fast(resolved: &Resolved<'_>, query: &Query) -> Answer {
-    let decision = resolved.policy.check(query);
-    answer(decision.verdict(), decision.redirect())
-}
-
-fn map(resolved: &Resolved<'_>, query: &Query) -> Answer {
-    match resolved.policy.map_state().lookup(query) {
-        None => answer(Verdict::Deny, None),
-        Some((_, entry)) => match entry.action {
-            EntryAction::Allow => answer(Verdict::Allow, None),
-            EntryAction::Deny => answer(Verdict::Deny, None),
-            EntryAction::Redirect(redirect) => answer(Verdict::Redirect, Some(redirect)),
-        },
+fn map(policy: &EndpointPolicy, query: &Query) -> Answer {
+    match policy.map_state().lookup(query) {
+        None => short(Verdict::Deny, None),
+        Some((_, entry)) => short(entry.action.verdict(), entry.action.redirect()),
     }
 }

@@ -11,12 +11,11 @@ use ipnet::IpNet;
 use porin::datapath::{Config, Datapath, EndpointSpec, Events, Frame, Hook, Limits, TestPacket};
 use porin::flow::{DropReason, EndpointId, Outcome, TcpFlags};
 use porin::identity::IdentityId;
-use porin::policy::{Direction, Parser, Protocol, Query, Redirect};
+use porin::policy::{Direction, EndpointPolicy, Parser, Protocol, Query, Redirect};
 use porin_testbed::Namespace;
 
 use super::Fault;
-use super::case::Answer;
-use super::engine::Resolved;
+use super::answer::Answer;
 use crate::failure::Failure;
 
 /// The one endpoint.
@@ -84,11 +83,10 @@ impl Kernel {
     /// Puts the policy in force and sends one packet per query.
     pub(crate) fn decide(
         &mut self,
-        resolved: &Resolved<'_>,
+        policy: &EndpointPolicy,
         queries: &[Query],
     ) -> Result<Vec<Answer>, Fault> {
         let peers = self.place(queries)?;
-        let policy = resolved.policy;
         self.datapath
             .set_identity(ENDPOINT, policy.subject())
             .map_err(Fault::of)?;
@@ -228,22 +226,19 @@ impl Judged {
     fn answer(self, redirect: Option<Redirect>) -> Answer {
         let parser = redirect.map(|redirect| redirect.parser);
         let looked_at = redirect.is_some_and(|redirect| redirect.unrestricted);
-        match self {
+        let (allowed, redirect) = match self {
             Self {
                 without_proxy: true,
                 ..
-            } => Answer {
-                allowed: true,
-                redirect: parser.or(Some(Parser::Other)),
-            },
-            Self { passed: true, .. } => Answer {
-                allowed: true,
-                redirect: parser.filter(|_| looked_at),
-            },
-            Self { passed: false, .. } => Answer {
-                allowed: false,
-                redirect: None,
-            },
+            } => (true, parser.or(Some(Parser::Other))),
+            Self { passed: true, .. } => (true, parser.filter(|_| looked_at)),
+            Self { passed: false, .. } => (false, None),
+        };
+        Answer {
+            allowed,
+            redirect,
+            auth: None,
+            l7: None,
         }
     }
 }

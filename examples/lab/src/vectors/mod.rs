@@ -1,5 +1,6 @@
 //! Running files of test vectors.
 
+mod answer;
 mod case;
 mod engine;
 mod flow;

@@ -1,62 +1,46 @@
 //! Policy cases: load, resolve, decide every flow with every engine.
 
 use porin::identity::{Identities, IdentityId};
-use porin::policy::{Direction, ParseErrorKind, PolicySet, parse_documents};
+use porin::policy::{Direction, ParseErrorKind, PolicySet, Query, parse_documents};
 
 use super::Fault;
-use super::case::{Answer, Case};
-use super::engine::{Engines, Resolved};
+use super::case::{Case, Flow};
+use super::engine::{Engine, Engines, Policy, Posed, Told};
 use super::tally::{Difference, Outcome};
 
 pub(super) fn run(line: &str, engines: &mut Engines) -> Result<Outcome, Fault> {
     let case: Case = serde_json::from_str(line)?;
-    if let Some(field) = not_yet(&case)? {
+    if let Some(field) = not_yet(&case, engines)? {
         return Ok(Outcome::NotApplicable(field));
     }
     let mut differences = Vec::new();
     let set = load(&case, &mut differences)?;
     compare_prefixes(&case, &set, &mut differences);
-    let identities = identities(&case)?.snapshot();
-    let subject = IdentityId::new(case.subject);
-    match set.resolve(subject, &identities) {
-        Err(error) if !case.resolve_error => {
-            differences.push(format!("not resolved: {error}").into());
-        }
-        Err(_) => {}
-        Ok(_) if case.resolve_error => {
-            differences.push("resolved, the reference cannot".to_owned().into());
-        }
-        Ok(policy) => {
-            compare_enforced(
-                &case,
-                Direction::Ingress,
-                policy.enforced(Direction::Ingress),
-                &mut differences,
-            );
-            compare_enforced(
-                &case,
-                Direction::Egress,
-                policy.enforced(Direction::Egress),
-                &mut differences,
-            );
-            let resolved = Resolved {
-                set: &set,
-                identities: &identities,
-                policy: &policy,
-            };
-            compare_flows(&case, &resolved, engines, &mut differences)?;
+    let posed = Posed {
+        set: &set,
+        identities: &identities(&case)?.snapshot(),
+        subject: IdentityId::new(case.subject),
+        named_ports: &case.named_ports().map_err(Fault::of)?,
+        own_ports: &case.own_ports().map_err(Fault::of)?,
+    };
+    let queries: Result<Vec<_>, _> = case.flows.iter().map(|flow| flow.query()).collect();
+    let queries = queries.map_err(Fault::of)?;
+    for Told { engine, policy } in engines.ask(&posed, &queries)? {
+        match policy {
+            Err(_) if case.resolve_error => {}
+            Err(error) => differences.push(format!("{engine}: not resolved: {error}").into()),
+            Ok(_) if case.resolve_error => {
+                let text = format!("{engine}: resolved, the reference cannot");
+                differences.push(text.into());
+            }
+            Ok(policy) => compare(&case, engine, &queries, &policy, &mut differences)?,
         }
     }
-    // Verdict and redirect were compared; what a proxy would be told cannot be yet.
-    let rest = case.flows.iter().find_map(|flow| flow.not_yet());
-    match rest {
-        Some(field) if differences.is_empty() => Ok(Outcome::NotApplicable(field.to_owned())),
-        _ => Ok(Outcome::of(differences)),
-    }
+    Ok(Outcome::of(differences))
 }
 
 /// The first thing the case needs that is not built yet.
-fn not_yet(case: &Case) -> Result<Option<String>, Fault> {
+fn not_yet(case: &Case, engines: &Engines) -> Result<Option<String>, Fault> {
     let subject = case
         .identities
         .iter()
@@ -77,15 +61,21 @@ fn not_yet(case: &Case) -> Result<Option<String>, Fault> {
             }
         }
     }
+    if engines.only_reference() {
+        return Ok(None);
+    }
     if labels.iter().any(|label| label.source() == "reserved") {
         return Ok(Some("subjects other than pods".to_owned()));
     }
-    Ok(None)
+    let asks = |flow: &Flow| flow.auth.is_some() || flow.l7.is_some();
+    let rest = case.flows.iter().any(asks);
+    Ok(rest.then(|| "authentication or l7 rules".to_owned()))
 }
 
 /// Loads the documents; which of them are refused must be the same.
 fn load(case: &Case, differences: &mut Vec<Difference>) -> Result<PolicySet, Fault> {
     let mut set = PolicySet::new(case.options().map_err(Fault::of)?);
+    set.set_services(case.services());
     let named = |(index, text): (usize, &String)| (format!("policies[{index}]"), text.clone());
     let files: Vec<_> = case.policies.iter().enumerate().map(named).collect();
     let report = set
@@ -134,43 +124,29 @@ fn compare_prefixes(case: &Case, set: &PolicySet, differences: &mut Vec<Differen
     }
 }
 
-fn compare_enforced(
+fn compare(
     case: &Case,
-    direction: Direction,
-    enforced: bool,
-    differences: &mut Vec<Difference>,
-) {
-    let expected = match direction {
-        Direction::Ingress => case.ingress_enforced,
-        Direction::Egress => case.egress_enforced,
-    };
-    if enforced != expected {
-        let text = format!("{direction} enforced is {enforced}, {expected} expected");
-        differences.push(text.into());
-    }
-}
-
-fn compare_flows(
-    case: &Case,
-    resolved: &Resolved<'_>,
-    engines: &mut Engines,
+    engine: Engine,
+    queries: &[Query],
+    policy: &Policy,
     differences: &mut Vec<Difference>,
 ) -> Result<(), Fault> {
-    let queries = case
-        .flows
-        .iter()
-        .map(|flow| flow.query())
-        .collect::<Result<Vec<_>, _>>();
-    let queries = queries.map_err(Fault::of)?;
-    for (engine, answers) in engines.decide(resolved, &queries)? {
-        let asked = case.flows.iter().zip(&queries).enumerate();
-        for ((at, (flow, query)), answer) in asked.zip(answers) {
-            let expected: Answer = flow.answer();
-            let parts = answer.unlike(&expected);
-            if !parts.is_empty() {
-                let text = format!("{engine}: {query}: {answer}, {expected} expected");
-                differences.push(Difference::flow(at, parts, text));
-            }
+    for (direction, found, expected) in [
+        (Direction::Ingress, policy.ingress, case.ingress_enforced),
+        (Direction::Egress, policy.egress, case.egress_enforced),
+    ] {
+        if found != expected {
+            let text = format!("{engine}: {direction} enforced is {found}, {expected} expected");
+            differences.push(text.into());
+        }
+    }
+    let asked = case.flows.iter().zip(queries).enumerate();
+    for ((at, (flow, query)), answer) in asked.zip(&policy.answers) {
+        let expected = flow.answer().map_err(Fault::of)?;
+        let parts = answer.unlike(&expected);
+        if !parts.is_empty() {
+            let text = format!("{engine}: {query}: {answer}; {expected} expected");
+            differences.push(Difference::flow(at, parts, text));
         }
     }
     Ok(())
