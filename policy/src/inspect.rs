@@ -1,7 +1,7 @@
 //! What the proxies are told about a flow.
 
 use crate::contribution::{Contribution, Does, surviving};
-use crate::l7::L7Rules;
+use crate::l7::{DnsRule, L7Rules};
 use crate::lane::LanePolicy;
 use crate::part::listener_name;
 use crate::ports::Content;
@@ -82,7 +82,7 @@ impl LanePolicy {
                         !cilium || own.parser != Parser::Dns || other.group == first.group;
                     if of_group {
                         rules.unite(&content.rules);
-                        open |= content.is_open(self.eased);
+                        open |= self.add_open(rules, content);
                     }
                 }
                 Some(_) => {}
@@ -90,6 +90,21 @@ impl LanePolicy {
             }
         }
         open
+    }
+
+    /// Whether rules let everything through. For the DNS proxy that is a rule like the others.
+    fn add_open(&self, rules: &mut L7Rules, content: &Content) -> bool {
+        let open = content.is_open(self.eased);
+        if !open || content.parser != Parser::Dns || content.rules.is_empty() {
+            return open;
+        }
+        if !rules.is_open() {
+            rules.unite(&L7Rules::Dns(vec![DnsRule {
+                match_name: None,
+                match_pattern: Some("*".into()),
+            }]));
+        }
+        false
     }
 
     /// Adds the server names of everybody. Upstream a rule without names lifts them.

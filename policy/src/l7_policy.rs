@@ -10,7 +10,8 @@ pub struct L7Policy {
     pub parser: Parser,
     /// The parser's name, if it is one that the policy names (`l7proto`).
     pub parser_name: Option<Box<str>>,
-    /// Whether every content passes; `rules` has no say then.
+    /// Whether every content passes; `rules` has no say then. (That everything fits a DNS rule is left
+    /// to the DNS proxy.)
     pub unrestricted: bool,
     /// The rules of which one must fit, of the parser's kind; each stands once.
     pub rules: L7Rules,

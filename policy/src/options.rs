@@ -274,7 +274,6 @@ impl Options {
             Objector::StrictWithoutPortless => {
                 !self.portless_protocols && self.semantics == Semantics::Strict
             }
-            Objector::Engine => true,
         }
     }
 

@@ -235,8 +235,6 @@ pub(crate) enum Objector {
     WithoutPortless,
     /// Whoever has none, under Strict semantics.
     StrictWithoutPortless,
-    /// Everybody, until the engine enforces what the document says.
-    Engine,
 }
 
 impl Document {

@@ -5,16 +5,11 @@ use std::sync::Arc;
 use porin_identity::Selector;
 
 use super::at::{At, Reader};
-use super::error::{ParseError, ParseErrorKind};
+use super::error::ParseError;
 use super::kind::{Kind, Listed, kind};
 use super::{cidr_group, cilium, kubernetes, list, meta, staging};
-use crate::peers::{Peer, Peers};
-use crate::port_rule::{Port, PortProtocol, PortRule, PortSpec, TlsRules};
-use crate::rule::{
-    Document, DocumentName, Guards, Location, Objection, Objector, PolicyKind, Rule, Source, Spec,
-};
+use crate::rule::{Document, DocumentName, Location, PolicyKind, Source};
 use crate::service::CidrGroup;
-use crate::staged::Staging;
 use crate::yaml::{Lines, Node, documents};
 
 /// What a file of policy documents holds.
@@ -184,20 +179,6 @@ fn document(
         true => kubernetes::specs(reader, root, kind)?,
     };
     let staging = staging::staging(reader, root, kind, &specs)?;
-    let late = match kind.is_kubernetes() {
-        true => specs.first().map(|spec| (&spec.location, kind.name())),
-        false if staging != Staging::Enforced => {
-            specs.first().map(|spec| (&spec.location, "staged"))
-        }
-        false => unenforced(&specs),
-    };
-    if let Some((location, field)) = late {
-        let field = field.to_owned();
-        let kind = ParseErrorKind::NotYet { field };
-        let error = ParseError::new(location.clone(), String::new(), kind);
-        let of = Objector::Engine;
-        reader.objections.push(Objection { of, error });
-    }
     Ok(Document {
         name,
         location: reader.location(root),
@@ -216,45 +197,4 @@ fn subjects(reader: &mut Reader<'_>, root: &At<'_>, kind: PolicyKind) -> Vec<Sel
         true => kubernetes::subjects(reader, root, kind),
     };
     subjects.unwrap_or_default()
-}
-
-/// The first construct that the engine does not enforce yet.
-fn unenforced(specs: &[Spec]) -> Option<(&Location, &'static str)> {
-    let rule = |rule: &'_ Rule| {
-        let peer = |peer: &Peer| match peer {
-            Peer::Endpoints(_) | Peer::Entity(_) => None,
-            Peer::Cidr(cidr) => cidr.block().is_none().then_some("cidrGroupRef"),
-            Peer::Nodes(_) => Some("nodes"),
-            Peer::Fqdn(_) => Some("toFQDNs"),
-            Peer::Service(_) => Some("toServices"),
-            Peer::Group(_) => Some("groups"),
-            Peer::Pods(_) | Peer::Unknown => Some("pods"),
-        };
-        let port = |port: &PortSpec| match (&port.port, port.protocol) {
-            (Port::Name(_), _) => Some("port name"),
-            (_, PortProtocol::Icmp | PortProtocol::Icmp6) => Some("icmps"),
-            (_, PortProtocol::Portless(_)) => Some("protocol without ports"),
-            _ => None,
-        };
-        let element = |element: &PortRule| {
-            let names = (!element.server_names.is_empty()).then_some("serverNames");
-            let tls = (element.tls != TlsRules::default()).then_some("terminatingTLS");
-            let listener = element.listener.as_ref().map(|_| "listener");
-            let mut ports = element.ports.iter();
-            names.or(tls).or(listener).or_else(|| ports.find_map(port))
-        };
-        let peers = match &rule.peers {
-            Peers::Listed(listed) => listed.iter().find_map(peer),
-            Peers::Unnamed => Some("toFQDNs"),
-            Peers::Unspecified => None,
-        };
-        let mut ports = rule.ports.iter().flatten();
-        let auth = rule.auth.map(|_| "authentication");
-        peers.or_else(|| ports.find_map(element)).or(auth)
-    };
-    specs.iter().find_map(|spec| {
-        let nodes = (spec.guards == Guards::Nodes).then_some((&spec.location, "nodeSelector"));
-        let mut rules = spec.rules.iter();
-        nodes.or_else(|| rules.find_map(|one| Some((&one.location, rule(one)?))))
-    })
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use porin::identity::{IdentityId, Snapshot};
 use porin::policy::{
     Direction, EndpointPolicy, NamedPorts, PolicySet, PortNames, Query, Redirect, Reference,
-    ResolveError, Verdict,
+    ResolveError, Resolver, Verdict,
 };
 
 use super::Fault;
@@ -100,7 +100,7 @@ impl Engines {
     pub(crate) fn ask(&mut self, posed: &Posed<'_>, queries: &[Query]) -> Result<Vec<Told>, Fault> {
         let compiled = match self.only_reference() {
             true => None,
-            false => Some(posed.set.resolve(posed.subject, posed.identities)),
+            false => Some(resolve(posed)),
         };
         let mut told = Vec::with_capacity(self.chosen.len());
         for engine in &self.chosen {
@@ -174,14 +174,29 @@ fn short(verdict: Verdict, redirect: Option<Redirect>) -> Answer {
     }
 }
 
+fn resolve(posed: &Posed<'_>) -> Result<EndpointPolicy, ResolveError> {
+    let mut resolver = Resolver::new(posed.set, posed.identities);
+    for (identity, names) in posed.named_ports {
+        resolver.set_named_ports(*identity, names.clone());
+    }
+    resolver.resolve_endpoint(posed.subject, posed.own_ports)
+}
+
 fn fast(policy: &EndpointPolicy, query: &Query) -> Answer {
     let decision = policy.check(query);
-    short(decision.verdict(), decision.redirect())
+    Answer {
+        auth: Some(decision.auth()),
+        l7: Some(decision.l7()),
+        ..short(decision.verdict(), decision.redirect())
+    }
 }
 
 fn map(policy: &EndpointPolicy, query: &Query) -> Answer {
     match policy.map_state().lookup(query) {
         None => short(Verdict::Deny, None),
-        Some((_, entry)) => short(entry.action.verdict(), entry.action.redirect()),
+        Some((_, entry)) => Answer {
+            auth: Some(entry.auth),
+            ..short(entry.action.verdict(), entry.action.redirect())
+        },
     }
 }

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use porin::datapath::{Config, Datapath, EndpointSpec, Events, Frame, Hook, Limits, TestPacket};
 use porin::flow::{DropReason, EndpointId, Outcome, TcpFlags};
 use porin::identity::IdentityId;
-use porin::policy::{Direction, EndpointPolicy, Parser, Protocol, Query, Redirect};
+use porin::policy::{AuthMode, Direction, EndpointPolicy, Parser, Protocol, Query, Redirect};
 use porin_testbed::Namespace;
 
 use super::Fault;
@@ -20,6 +20,9 @@ use crate::failure::Failure;
 
 /// The one endpoint.
 const ENDPOINT: EndpointId = EndpointId::new(1);
+/// Whom the subject is for the kernel: its own policy does not depend on it, and the host has none
+/// that a device could carry.
+const SUBJECT: IdentityId = IdentityId::new(0xff_fffe);
 
 /// Where the ports of senders begin; each flow of a case has one of its own.
 const FIRST_PORT: u16 = 10_000;
@@ -88,7 +91,7 @@ impl Kernel {
     ) -> Result<Vec<Answer>, Fault> {
         let peers = self.place(queries)?;
         self.datapath
-            .set_identity(ENDPOINT, policy.subject())
+            .set_identity(ENDPOINT, SUBJECT)
             .map_err(Fault::of)?;
         self.datapath
             .install(&[(ENDPOINT, policy.map_state())])
@@ -108,7 +111,8 @@ impl Kernel {
             for ((query, peer), port) in queries.iter().zip(peers).zip(FIRST_PORT..) {
                 let (hook, frame) = packet(query, peer, port);
                 let judged = judge(datapath, events, hook, &frame, ifindex)?;
-                answers.push(judged.answer(policy.check(query).redirect()));
+                let decision = policy.check(query);
+                answers.push(judged.answer(decision.redirect(), decision.auth()));
             }
             Ok::<_, Fault>(answers)
         });
@@ -196,6 +200,8 @@ struct Judged {
     passed: bool,
     /// Dropped for want of a proxy alone.
     without_proxy: bool,
+    /// Dropped because nobody has proved what the policy asks for.
+    unproved: bool,
 }
 
 fn judge(
@@ -211,22 +217,26 @@ fn judge(
         mark: 0,
     };
     let passed = datapath.run(hook, &packet, 1).map_err(Fault::of)?.passed;
-    let mut without_proxy = false;
-    events
-        .drain(|seen| without_proxy |= seen.outcome == Outcome::Drop(DropReason::L7_WITHOUT_PROXY));
+    let (mut without_proxy, mut unproved) = (false, false);
+    events.drain(|seen| {
+        without_proxy |= seen.outcome == Outcome::Drop(DropReason::L7_WITHOUT_PROXY);
+        unproved |= seen.outcome == Outcome::Drop(DropReason::AUTH_REQUIRED);
+    });
     Ok(Judged {
         passed,
         without_proxy,
+        unproved,
     })
 }
 
 impl Judged {
     /// The answer behind what was done: without a proxy the kernel drops what one must judge, and
     /// lets pass what one would only look at. Which proxy it is, only the policy knows.
-    fn answer(self, redirect: Option<Redirect>) -> Answer {
+    fn answer(self, redirect: Option<Redirect>, auth: AuthMode) -> Answer {
         let parser = redirect.map(|redirect| redirect.parser);
         let looked_at = redirect.is_some_and(|redirect| redirect.unrestricted);
         let (allowed, redirect) = match self {
+            Self { unproved: true, .. } => (true, parser),
             Self {
                 without_proxy: true,
                 ..
@@ -237,7 +247,11 @@ impl Judged {
         Answer {
             allowed,
             redirect,
-            auth: None,
+            auth: Some(if self.unproved {
+                auth
+            } else {
+                AuthMode::Disabled
+            }),
             l7: None,
         }
     }
