@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use porin_identity::Selector;
 
-use super::cover::{covers_ports, covers_selector};
+use super::cover::{covers_ports, covers_selector, excludes};
 use super::finding::Related;
 use super::side::{Side, covers_side, pod_subject};
 use crate::direction::Direction;
@@ -147,6 +147,11 @@ impl Clause<'_> {
         self.subject == other.subject
             || self.spec.guards == other.spec.guards
                 && covers_selector(&self.selector, &other.selector)
+    }
+
+    /// Whether nobody can be guarded by both.
+    pub(super) fn excludes_subject(&self, other: &Self) -> bool {
+        self.spec.guards != other.spec.guards || excludes(&self.selector, &other.selector)
     }
 
     /// Whether this speaks of every peer that `other` speaks of.

@@ -24,6 +24,8 @@ pub enum Code {
     DeniedAnyway,
     /// PL012: a rule is never asked, or speaks of nobody.
     UnreachableRule,
+    /// PL013: a port name that nobody it could be asked of has.
+    UnknownPortName,
     /// PL014: a block holds addresses of workloads, which it does not speak of.
     BlockOfWorkloads,
     /// PL015: an HTTP expression fits less or more than it seems to.
@@ -39,11 +41,35 @@ pub enum Code {
     NegativeSelector,
     /// PL020: another rule says the same.
     RedundantRule,
+    /// PL021: a selector of CIDR groups picks more than groups in Cilium.
+    GroupSelector,
+    /// PL022: an empty list of names, services or groups is everybody in Cilium.
+    UnnamedPeers,
+    /// PL023: a denial that names neither peers nor ports denies nothing.
+    VoidDenial,
+    /// PL024: a range of ports is none, or not the one that is written.
+    PortRange,
+    /// PL025: ICMP type 0 is every type in Cilium.
+    IcmpZero,
+    /// PL026: names are allowed whose addresses nobody will ever learn.
+    NamesUnlearned,
+    /// PL027: a star glued to a domain fits the domains of strangers.
+    NamePattern,
+    /// PL028: `policyTypes` leaves out a direction that has rules.
+    PolicyTypesLeftOut,
+    /// PL029: an empty rule is everybody in a NetworkPolicy and nobody in the Cilium kinds.
+    EmptyRule,
+    /// PL030: rules of one priority decide differently, in no order.
+    EqualPriority,
+    /// PL031: a proxy for everybody takes away the authentication of some in Cilium.
+    AuthenticationLost,
+    /// PL032: a plain allowance gets the server names of another one.
+    ServerNamesMerged,
 }
 
 impl Code {
     /// All codes, in order.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 29] = [
         Self::EmptyRuleList,
         Self::NamespaceScope,
         Self::ShadowedAllow,
@@ -53,6 +79,7 @@ impl Code {
         Self::NobodyFits,
         Self::DeniedAnyway,
         Self::UnreachableRule,
+        Self::UnknownPortName,
         Self::BlockOfWorkloads,
         Self::HttpExpression,
         Self::L7Bypassed,
@@ -60,6 +87,18 @@ impl Code {
         Self::ClaimedIdentity,
         Self::NegativeSelector,
         Self::RedundantRule,
+        Self::GroupSelector,
+        Self::UnnamedPeers,
+        Self::VoidDenial,
+        Self::PortRange,
+        Self::IcmpZero,
+        Self::NamesUnlearned,
+        Self::NamePattern,
+        Self::PolicyTypesLeftOut,
+        Self::EmptyRule,
+        Self::EqualPriority,
+        Self::AuthenticationLost,
+        Self::ServerNamesMerged,
     ];
 
     /// `PL001` …
@@ -89,6 +128,7 @@ impl Code {
             Self::NobodyFits => ("PL010", "nobody-fits", Warning),
             Self::DeniedAnyway => ("PL011", "denied-anyway", Warning),
             Self::UnreachableRule => ("PL012", "unreachable-rule", Warning),
+            Self::UnknownPortName => ("PL013", "unknown-port-name", Warning),
             Self::BlockOfWorkloads => ("PL014", "block-of-workloads", Warning),
             Self::HttpExpression => ("PL015", "http-expression", Warning),
             Self::L7Bypassed => ("PL016", "l7-bypassed", Warning),
@@ -96,6 +136,18 @@ impl Code {
             Self::ClaimedIdentity => ("PL018", "claimed-identity", Warning),
             Self::NegativeSelector => ("PL019", "negative-selector", Warning),
             Self::RedundantRule => ("PL020", "redundant-rule", Note),
+            Self::GroupSelector => ("PL021", "group-selector", Warning),
+            Self::UnnamedPeers => ("PL022", "unnamed-peers", Warning),
+            Self::VoidDenial => ("PL023", "void-denial", Warning),
+            Self::PortRange => ("PL024", "port-range", Warning),
+            Self::IcmpZero => ("PL025", "icmp-zero", Warning),
+            Self::NamesUnlearned => ("PL026", "names-unlearned", Warning),
+            Self::NamePattern => ("PL027", "name-pattern", Warning),
+            Self::PolicyTypesLeftOut => ("PL028", "policy-types", Warning),
+            Self::EmptyRule => ("PL029", "empty-rule", Warning),
+            Self::EqualPriority => ("PL030", "equal-priority", Warning),
+            Self::AuthenticationLost => ("PL031", "authentication-lost", Warning),
+            Self::ServerNamesMerged => ("PL032", "server-names-merged", Warning),
         }
     }
 }

@@ -64,6 +64,12 @@ impl<'w> People<'w> {
             .chain(some.filter_map(|place| self.all.get(*place)))
     }
 
+    /// Whether the world knows names of ports at all.
+    pub(super) fn have_port_names(&self) -> bool {
+        let named = |workload: &Workload| workload.ports.iter().any(|port| port.name.is_some());
+        self.iter().any(|(workload, _)| named(workload))
+    }
+
     /// Those with an address in a block.
     pub(super) fn inside(&self, block: IpNet) -> impl Iterator<Item = (IpAddr, &'w Workload)> {
         self.by_address

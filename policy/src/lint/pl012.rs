@@ -94,7 +94,9 @@ fn isolated(run: &Run<'_>, narrow: &Clause<'_>) -> Option<(String, Related)> {
 fn is_void(spec: &Spec, rule: &Rule) -> bool {
     let nobody = match &rule.peers {
         Peers::Listed(peers) => peers.iter().all(|peer| *peer == Peer::Entity(Entity::None)),
-        Peers::Unspecified | Peers::Unnamed => false,
+        // With ports that is PL022.
+        Peers::Unnamed => rule.ports.is_none(),
+        Peers::Unspecified => false,
     };
     let alone = || {
         let beside =

@@ -6,30 +6,20 @@ use super::code::Code;
 use super::finding::Suggestion;
 use super::people::People;
 use super::pl010::peer_place;
-use super::registry::{Found, Run};
+use super::registry::{Found, PeerAt, Run};
 use crate::options::{IpBlocks, Options};
-use crate::peers::{CidrPeer, Peer, Peers};
-use crate::rule::{Action, PolicyKind, Rule, Spec};
+use crate::peers::{CidrPeer, Peer};
+use crate::rule::{Action, PolicyKind};
 
 /// So many are named.
 const NAMED: usize = 3;
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
     let Some(people) = &run.people else { return };
-    for (index, document) in run.documents.iter().enumerate() {
-        if speaks_of_pods(document.name.kind, run.options) {
-            continue;
-        }
-        for spec in &document.specs {
-            for rule in &spec.rules {
-                let Peers::Listed(peers) = &rule.peers else {
-                    continue;
-                };
-                for (place, peer) in peers.iter().enumerate() {
-                    let Peer::Cidr(cidr) = peer else { continue };
-                    found.extend(report(run, people, (index, spec, rule, place), cidr));
-                }
-            }
+    for at in run.peers() {
+        let Peer::Cidr(cidr) = at.peer else { continue };
+        if !speaks_of_pods(at.of.name.kind, run.options) {
+            found.extend(report(run, people, &at, cidr));
         }
     }
 }
@@ -42,12 +32,7 @@ fn speaks_of_pods(kind: PolicyKind, options: &Options) -> bool {
     }
 }
 
-fn report(
-    run: &Run<'_>,
-    people: &People<'_>,
-    (index, spec, rule, place): (usize, &Spec, &Rule, usize),
-    cidr: &CidrPeer,
-) -> Option<Found> {
+fn report(run: &Run<'_>, people: &People<'_>, at: &PeerAt<'_>, cidr: &CidrPeer) -> Option<Found> {
     // The block of all addresses means the internet.
     let block = cidr.block().filter(|block| block.prefix_len() > 0)?;
     let left_out = |address: &std::net::IpAddr| {
@@ -72,7 +57,7 @@ fn report(
     } else {
         String::new()
     };
-    let effect = match rule.action {
+    let effect = match at.rule.action {
         Action::Deny => "they are not denied",
         Action::Allow | Action::Pass => "they are not allowed",
     };
@@ -80,8 +65,8 @@ fn report(
         "{block} holds addresses of {named}{others}, but a block speaks only of what lies outside of the cluster: {effect} by this rule"
     );
     let advice = "name workloads by their labels; leave their range out of the block, or have blocks match pods (`policy-cidr-match-mode`)";
-    let location = peer_place(run, index, spec, rule, place);
-    let place = (index, location);
+    let location = peer_place(run, at.document, at.spec, at.rule, at.place);
+    let place = (at.document, location);
     Found::new(
         run,
         Code::BlockOfWorkloads,

@@ -6,15 +6,17 @@ use super::edit::Trees;
 use super::finding::{Finding, Related, Suggestion};
 use super::people::People;
 use super::{
-    pl001, pl002, pl003, pl004, pl005, pl006, pl010, pl011, pl012, pl014, pl015, pl016, pl017,
-    pl018, pl019, pl020,
+    pl001, pl002, pl003, pl004, pl005, pl006, pl010, pl011, pl012, pl013, pl014, pl015, pl016,
+    pl017, pl018, pl019, pl020, pl021, pl022, pl023, pl024, pl025, pl026, pl027, pl028, pl029,
+    pl030, pl031, pl032,
 };
 use crate::options::Options;
-use crate::rule::{Document, Location, Spec};
+use crate::peers::{Peer, Peers};
+use crate::rule::{Document, Location, Rule, Spec};
 use crate::world::World;
 
 /// One after the other over the whole set.
-const LINTS: [fn(&Run<'_>, &mut Vec<Found>); 16] = [
+const LINTS: [fn(&Run<'_>, &mut Vec<Found>); 29] = [
     pl001::run,
     pl002::run,
     pl003::run,
@@ -24,6 +26,7 @@ const LINTS: [fn(&Run<'_>, &mut Vec<Found>); 16] = [
     pl010::run,
     pl011::run,
     pl012::run,
+    pl013::run,
     pl014::run,
     pl015::run,
     pl016::run,
@@ -31,6 +34,18 @@ const LINTS: [fn(&Run<'_>, &mut Vec<Found>); 16] = [
     pl018::run,
     pl019::run,
     pl020::run,
+    pl021::run,
+    pl022::run,
+    pl023::run,
+    pl024::run,
+    pl025::run,
+    pl026::run,
+    pl027::run,
+    pl028::run,
+    pl029::run,
+    pl030::run,
+    pl031::run,
+    pl032::run,
 ];
 
 /// Looks for what a set of policies will do that its authors most likely did not mean.
@@ -87,6 +102,42 @@ impl<'a> Run<'a> {
             |document: &'a Document| document.specs.iter().map(move |spec| (document, spec));
         self.documents.iter().flat_map(specs)
     }
+
+    /// Every peer that is written down, in order.
+    pub(super) fn peers(&self) -> impl Iterator<Item = PeerAt<'a>> {
+        let documents: &'a [Document] = self.documents;
+        documents.iter().enumerate().flat_map(|(document, of)| {
+            let rules = of
+                .specs
+                .iter()
+                .flat_map(|spec| spec.rules.iter().map(move |rule| (spec, rule)));
+            rules.flat_map(move |(spec, rule)| {
+                let listed = match &rule.peers {
+                    Peers::Listed(listed) => listed.as_slice(),
+                    Peers::Unspecified | Peers::Unnamed => &[],
+                };
+                listed.iter().enumerate().map(move |(place, peer)| PeerAt {
+                    document,
+                    of,
+                    spec,
+                    rule,
+                    place,
+                    peer,
+                })
+            })
+        })
+    }
+}
+
+/// A peer and where it stands.
+pub(super) struct PeerAt<'a> {
+    pub(super) document: usize,
+    pub(super) of: &'a Document,
+    pub(super) spec: &'a Spec,
+    pub(super) rule: &'a Rule,
+    /// The place among the peers of its rule.
+    pub(super) place: usize,
+    pub(super) peer: &'a Peer,
 }
 
 /// A finding and the number of its document.
