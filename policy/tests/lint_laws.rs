@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 const WORLD: &str = "
 workloads:
-- {name: one, namespace: a, labels: {app: x, tier: t}}
+- {name: one, namespace: a, labels: {app: x, tier: t}, ports: [{name: http, port: 80}], addresses: [10.1.0.1]}
 - {name: two, namespace: b, labels: {app: z}}
 - {name: three, namespace: c, labels: {app: z, tier: t}}
 ";
@@ -33,7 +33,17 @@ fn peers() -> impl Strategy<Value = Option<(&'static str, Value)>> {
         1 => select(vec![json!(["10.0.0.0/8"]), json!(["10.1.0.0/16", "192.0.2.1"])]).prop_map(|list| Some(("CIDR", list))),
         1 => select(vec![json!([{"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}])]).prop_map(|list| Some(("CIDRSet", list))),
         1 => select(vec![json!(["all"]), json!(["world"]), json!(["cluster", "host"])]).prop_map(|list| Some(("Entities", list))),
+        1 => select(vec![json!([])]).prop_map(|list| Some(("Groups", list))),
     ]
+}
+
+/// Names can only be peers of what goes out.
+fn names() -> impl Strategy<Value = Option<(&'static str, Value)>> {
+    select(vec![
+        json!([]),
+        json!([{"matchPattern": "*example.com"}, {"matchName": "a.example.com"}]),
+    ])
+    .prop_map(|list| Some(("FQDNs", list)))
 }
 
 fn l7() -> impl Strategy<Value = Option<Value>> {
@@ -61,16 +71,37 @@ fn element() -> impl Strategy<Value = Value> {
         json!({"port": "80", "protocol": "TCP"}),
         json!({"port": "443", "protocol": "TCP"}),
         json!({"port": "80", "endPort": 90, "protocol": "TCP"}),
+        json!({"port": "90", "endPort": 80, "protocol": "TCP"}),
+        json!({"port": "web", "protocol": "TCP"}),
     ]);
-    (prop::collection::vec(port, 1..3), l7()).prop_map(|(ports, l7)| match l7 {
+    let names = prop_oneof![3 => Just(false), 1 => Just(true)];
+    (prop::collection::vec(port, 1..3), l7(), names).prop_map(|(ports, l7, names)| match l7 {
         Some(rules) => json!({"ports": ports, "rules": rules}),
+        None if names => json!({"ports": ports, "serverNames": ["*example.com"]}),
         None => json!({"ports": ports}),
     })
 }
 
+fn icmp() -> impl Strategy<Value = Value> {
+    select(vec![
+        json!([{"fields": [{"type": 8}]}]),
+        json!([{"fields": [{"type": 0}, {"type": 8}]}]),
+    ])
+}
+
 fn rule(prefix: &'static str) -> impl Strategy<Value = Value> {
-    (peers(), prop::collection::vec(element(), 0..3)).prop_map(move |(peers, elements)| {
+    let peers = match prefix {
+        "to" => prop_oneof![3 => peers(), 1 => names()].boxed(),
+        _ => peers().boxed(),
+    };
+    let icmp = prop_oneof![7 => Just(None), 1 => icmp().prop_map(Some)];
+    let elements = prop::collection::vec(element(), 0..3);
+    (peers, elements, icmp).prop_map(move |(peers, mut elements, icmp)| {
         let mut rule = serde_json::Map::new();
+        if let Some(icmp) = icmp {
+            rule.insert("icmps".to_owned(), icmp);
+            elements.clear();
+        }
         if let Some((kind, list)) = peers {
             rule.insert(format!("{prefix}{kind}"), list);
         }
@@ -85,9 +116,9 @@ fn rule(prefix: &'static str) -> impl Strategy<Value = Value> {
 fn denial() -> impl Strategy<Value = Value> {
     rule("from").prop_map(|mut rule| {
         for element in rule["toPorts"].as_array_mut().into_iter().flatten() {
-            element
-                .as_object_mut()
-                .map(|element| element.remove("rules"));
+            if let Some(element) = element.as_object_mut() {
+                element.retain(|field, _| field == "ports");
+            }
         }
         if let Some(rule) = rule.as_object_mut() {
             rule.retain(|_, value| !value.is_null());
@@ -116,7 +147,7 @@ fn policy() -> impl Strategy<Value = Value> {
             } else {
                 "CiliumClusterwideNetworkPolicy"
             };
-            let mut metadata = json!({"name": "p"});
+            let mut metadata = json!({});
             if let (Some(namespace), Some(metadata)) = (namespace, metadata.as_object_mut()) {
                 metadata.insert("namespace".to_owned(), json!(namespace));
             }
@@ -192,7 +223,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_edit_makes_its_finding_disappear(policies in prop::collection::vec(policy(), 1..4)) {
+    fn every_edit_makes_its_finding_disappear(mut policies in prop::collection::vec(policy(), 1..4)) {
+        for (at, policy) in policies.iter_mut().enumerate() {
+            policy["metadata"]["name"] = json!(format!("p{at}"));
+        }
         let named = |extension: &str, text: fn(&Value) -> String| -> Vec<(String, String)> {
             let file = |(at, policy): (usize, &Value)| (format!("{at}.{extension}"), text(policy));
             policies.iter().enumerate().map(file).collect()

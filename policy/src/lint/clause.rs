@@ -7,6 +7,7 @@ use porin_identity::Selector;
 
 use super::cover::{covers_ports, covers_selector, excludes};
 use super::finding::Related;
+use super::replaced::Replaced;
 use super::side::{Side, covers_side, pod_subject};
 use crate::direction::Direction;
 use crate::l7::L7Rules;
@@ -208,7 +209,8 @@ impl Clause<'_> {
     }
 }
 
-/// Every clause, in order, and who may stand beside whom.
+/// Every clause of the documents that no later one replaces, in order, and who may stand beside
+/// whom.
 pub(super) struct Clauses<'a> {
     all: Vec<Clause<'a>>,
     /// For each subject and direction the places of the clauses that guard all whom it guards.
@@ -270,10 +272,11 @@ impl<'a> Subjects<'a> {
 }
 
 impl<'a> Clauses<'a> {
-    pub(super) fn of(documents: &'a [Document], options: &Options) -> Self {
+    pub(super) fn of(documents: &'a [Document], replaced: &Replaced, options: &Options) -> Self {
         let mut subjects = Subjects::default();
         let mut all = Vec::new();
-        for document in documents.iter().enumerate() {
+        let in_force = |(place, _): &(usize, &Document)| replaced.by(*place).is_none();
+        for document in documents.iter().enumerate().filter(in_force) {
             for spec in &document.1.specs {
                 let (number, selector) = subjects.number(document.1, spec);
                 for rule in &spec.rules {
@@ -296,6 +299,10 @@ impl<'a> Clauses<'a> {
 
     pub(super) fn iter(&self) -> std::slice::Iter<'_, Clause<'a>> {
         self.all.iter()
+    }
+
+    pub(super) fn at(&self, place: usize) -> Option<&Clause<'a>> {
+        self.all.get(place)
     }
 
     /// Allowances where allowances add up.

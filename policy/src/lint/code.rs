@@ -65,11 +65,13 @@ pub enum Code {
     AuthenticationLost,
     /// PL032: a plain allowance gets the server names of another one.
     ServerNamesMerged,
+    /// PL033: a later document of the same name replaces this one.
+    ReplacedDocument,
 }
 
 impl Code {
     /// All codes, in order.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::EmptyRuleList,
         Self::NamespaceScope,
         Self::ShadowedAllow,
@@ -99,6 +101,7 @@ impl Code {
         Self::EqualPriority,
         Self::AuthenticationLost,
         Self::ServerNamesMerged,
+        Self::ReplacedDocument,
     ];
 
     /// `PL001` …
@@ -148,6 +151,7 @@ impl Code {
             Self::EqualPriority => ("PL030", "equal-priority", Warning),
             Self::AuthenticationLost => ("PL031", "authentication-lost", Warning),
             Self::ServerNamesMerged => ("PL032", "server-names-merged", Warning),
+            Self::ReplacedDocument => ("PL033", "replaced-document", Warning),
         }
     }
 }

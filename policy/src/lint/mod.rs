@@ -43,8 +43,11 @@ mod pl029;
 mod pl030;
 mod pl031;
 mod pl032;
+mod pl033;
 mod prune;
 mod registry;
+mod replaced;
+mod shadow;
 mod side;
 
 pub use code::{Code, Level};

@@ -37,7 +37,12 @@ pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
             advice,
             edits: edits(run, &wider, narrow),
         };
-        let place = (narrow.document, narrow.rule.location.clone());
+        let location = match narrow.of.name.kind.is_kubernetes() {
+            // There every port is an element of its own.
+            true => narrow.location(),
+            false => &narrow.rule.location,
+        };
+        let place = (narrow.document, location.clone());
         let related = Some(wide.related());
         found.extend(Found::new(
             run,

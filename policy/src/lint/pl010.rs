@@ -183,14 +183,14 @@ fn miss(term: &Requirement, labels: &Labels, labels_asked: usize) -> Option<(u8,
         .find(|label| term.key.covers(label.source(), label.key()));
     if let Some(own) = own {
         let has = format!("`{term}` (it has `{}`)", own.value());
-        if suggest(value, &[own.value()]).is_some() {
+        if is_similar(value, own.value()) {
             return Some((0, has));
         }
         let elsewhere = term.key.covers(source::K8S, key::NAMESPACE) && labels_asked > 0;
         return (elsewhere || labels_asked > 1).then_some((2, has));
     }
     let similar = |label: &&porin_identity::Label| {
-        label.value() == &**value && suggest(term.key.key(), &[label.key()]).is_some()
+        label.value() == &**value && is_similar(term.key.key(), label.key())
     };
     if let Some(label) = labels.iter().find(similar) {
         return Some((
@@ -199,6 +199,20 @@ fn miss(term: &Requirement, labels: &Labels, labels_asked: usize) -> Option<(u8,
         ));
     }
     (labels_asked > 1).then(|| (3, format!("`{term}`")))
+}
+
+/// A slip of the pen apart: a letter or two, or two that changed places.
+fn is_similar(text: &str, known: &str) -> bool {
+    let (a, b) = (text.as_bytes(), known.as_bytes());
+    let differ = a.iter().zip(b).position(|(a, b)| a != b);
+    let swapped = differ.is_some_and(|at| {
+        let (Some([x, y, rest @ ..]), Some([v, w, others @ ..])) = (a.get(at..), b.get(at..))
+        else {
+            return false;
+        };
+        x == w && y == v && rest == others
+    });
+    swapped || suggest(text, &[known]).is_some()
 }
 
 fn subject_place(run: &Run<'_>, document: &Document, spec: &Spec) -> Location {

@@ -1,25 +1,14 @@
 //! PL011 denied-anyway: a denial covers all that a rule lets through.
 
-use super::clause::Clause;
 use super::code::Code;
 use super::finding::Suggestion;
 use super::prune::Pruning;
 use super::registry::{Found, Run};
+use super::shadow::Shadow;
 use crate::rule::Action;
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
-    let open = run
-        .clauses
-        .iter()
-        .filter(|clause| clause.rule.action != Action::Deny);
-    for narrow in open {
-        let Some(wide) = run
-            .clauses
-            .beside(narrow)
-            .find(|wide| denies(run, wide, narrow))
-        else {
-            continue;
-        };
+    for (narrow, wide) in run.shadows.sort(&run.clauses, Shadow::Denied) {
         let verb = match narrow.rule.action {
             Action::Pass => "passes on",
             _ => "allows",
@@ -49,11 +38,4 @@ pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
             suggestion,
         ));
     }
-}
-
-/// Whether `wide` denies every flow that `narrow` covers before `narrow` has a say.
-fn denies(run: &Run<'_>, wide: &Clause<'_>, narrow: &Clause<'_>) -> bool {
-    let first =
-        wide.is_unordered() && narrow.is_unordered() || run.clauses.decides_before(wide, narrow);
-    wide.rule.action == Action::Deny && first && wide.covers_flows(narrow)
 }

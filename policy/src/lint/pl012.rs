@@ -7,30 +7,21 @@ use super::finding::{Related, Suggestion};
 use super::isolation::isolates;
 use super::prune::Pruning;
 use super::registry::{Found, Run};
+use super::shadow::Shadow;
 use crate::peers::{Entity, Peer, Peers};
 use crate::rule::{Action, Document, Rule, Spec, Tier};
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
-    for narrow in run.clauses.iter() {
-        let because = hidden(run, narrow).or_else(|| isolated(run, narrow));
-        let Some((reason, related)) = because else {
-            continue;
-        };
-        let mut pruning = Pruning::default();
-        pruning.allow(narrow);
-        let suggestion = Suggestion {
-            advice: format!("drop this rule, or narrow what {} says", related.policy),
-            edits: pruning.edits(run),
-        };
-        let place = (narrow.document, narrow.location().clone());
-        found.extend(Found::new(
-            run,
-            Code::UnreachableRule,
-            place,
-            Some(related),
-            reason,
-            suggestion,
-        ));
+    for (narrow, wide) in run.shadows.sort(&run.clauses, Shadow::Hidden) {
+        found.extend(unasked(run, narrow, hidden(wide)));
+    }
+    let free = run
+        .clauses
+        .iter()
+        .filter(|clause| !run.shadows.hold(clause));
+    for narrow in free {
+        let because = isolated(run, narrow);
+        found.extend(because.and_then(|because| unasked(run, narrow, because)));
     }
     for (index, document) in run.documents.iter().enumerate() {
         for spec in &document.specs {
@@ -40,19 +31,30 @@ pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
     }
 }
 
-/// Something stronger says something else of all that this rule covers.
-fn hidden(run: &Run<'_>, narrow: &Clause<'_>) -> Option<(String, Related)> {
-    let other = |wide: &&Clause<'_>| {
-        let (own, others) = (wide.rule.action, narrow.rule.action);
-        let skips = own == Action::Pass && wide.spec.tier != narrow.spec.tier;
-        // A denial over what is let through is PL011.
-        own != others && own != Action::Deny && !skips && run.clauses.decides_before(wide, narrow)
+fn unasked<'a>(
+    run: &Run<'a>,
+    narrow: &Clause<'a>,
+    (reason, related): (String, Related),
+) -> Option<Found> {
+    let mut pruning = Pruning::default();
+    pruning.allow(narrow);
+    let suggestion = Suggestion {
+        advice: format!("drop this rule, or narrow what {} says", related.policy),
+        edits: pruning.edits(run),
     };
-    let wide = run
-        .clauses
-        .beside(narrow)
-        .filter(other)
-        .find(|wide| wide.covers_flows(narrow))?;
+    let place = (narrow.document, narrow.location().clone());
+    Found::new(
+        run,
+        Code::UnreachableRule,
+        place,
+        Some(related),
+        reason,
+        suggestion,
+    )
+}
+
+/// Something stronger says something else of all that this rule covers.
+fn hidden(wide: &Clause<'_>) -> (String, Related) {
     let verb = match wide.rule.action {
         Action::Pass => "passes on",
         _ => "allows",
@@ -61,7 +63,7 @@ fn hidden(run: &Run<'_>, narrow: &Clause<'_>) -> Option<(String, Related)> {
         "{} is stronger and {verb} all that this rule covers, so this rule is never asked",
         wide.of.name
     );
-    Some((reason, wide.related()))
+    (reason, wide.related())
 }
 
 /// Where a policy of tier Normal isolates, tier Baseline is not asked.

@@ -1,22 +1,16 @@
 //! PL020 redundant-rule: another rule says the same.
 
-use super::clause::{Clause, is_staged};
+use super::clause::is_staged;
 use super::code::Code;
 use super::finding::Suggestion;
 use super::prune::Pruning;
 use super::registry::{Found, Run};
+use super::shadow::Shadow;
 use crate::peers::Peers;
 use crate::rule::{Action, Document, Rule, Spec};
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
-    for narrow in run.clauses.iter() {
-        let Some(wide) = run
-            .clauses
-            .beside(narrow)
-            .find(|wide| repeats(run, wide, narrow))
-        else {
-            continue;
-        };
+    for (narrow, wide) in run.shadows.sort(&run.clauses, Shadow::Repeated) {
         let reason = format!(
             "{} says the same of all that this rule covers",
             wide.of.name
@@ -46,29 +40,6 @@ pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
                 .filter(|rule| is_idle(run, document, spec, rule));
             found.extend(idle.filter_map(|rule| beside_others(run, index, document, spec, rule)));
         }
-    }
-}
-
-/// Whether `wide` does all that `narrow` does. Of two that do the same the later is too much.
-fn repeats(run: &Run<'_>, wide: &Clause<'_>, narrow: &Clause<'_>) -> bool {
-    if wide.rule.action != narrow.rule.action || wide.is(narrow) || !wide.asks_the_same(narrow) {
-        return false;
-    }
-    if !(wide.is_unordered() && narrow.is_unordered()) {
-        let passes_alone = wide.rule.action == Action::Pass && wide.spec.tier != narrow.spec.tier;
-        return !passes_alone
-            && run.clauses.decides_before(wide, narrow)
-            && wide.covers_flows(narrow);
-    }
-    if !wide.covers_flows(narrow) {
-        return false;
-    }
-    let more = !narrow.covers_flows(wide);
-    match (wide.rule.action, more) {
-        // That is PL003.
-        (Action::Allow, true) => false,
-        (_, true) => true,
-        (_, false) => !narrow.covers_subject(wide) || wide.place < narrow.place,
     }
 }
 

@@ -5,10 +5,12 @@ use super::code::Code;
 use super::edit::Trees;
 use super::finding::{Finding, Related, Suggestion};
 use super::people::People;
+use super::replaced::Replaced;
+use super::shadow::Shadows;
 use super::{
     pl001, pl002, pl003, pl004, pl005, pl006, pl010, pl011, pl012, pl013, pl014, pl015, pl016,
     pl017, pl018, pl019, pl020, pl021, pl022, pl023, pl024, pl025, pl026, pl027, pl028, pl029,
-    pl030, pl031, pl032,
+    pl030, pl031, pl032, pl033,
 };
 use crate::options::Options;
 use crate::peers::{Peer, Peers};
@@ -16,7 +18,7 @@ use crate::rule::{Document, Location, Rule, Spec};
 use crate::world::World;
 
 /// One after the other over the whole set.
-const LINTS: [fn(&Run<'_>, &mut Vec<Found>); 29] = [
+const LINTS: [fn(&Run<'_>, &mut Vec<Found>); 30] = [
     pl001::run,
     pl002::run,
     pl003::run,
@@ -46,6 +48,7 @@ const LINTS: [fn(&Run<'_>, &mut Vec<Found>); 29] = [
     pl030::run,
     pl031::run,
     pl032::run,
+    pl033::run,
 ];
 
 /// Looks for what a set of policies will do that its authors most likely did not mean.
@@ -69,11 +72,15 @@ const LINTS: [fn(&Run<'_>, &mut Vec<Found>); 29] = [
 /// assert_eq!(findings[0].location.to_string(), "db.yaml:7:11");
 /// ```
 pub fn lint(documents: &[Document], world: Option<&World>, options: &Options) -> Vec<Finding> {
+    let replaced = Replaced::of(documents);
+    let clauses = Clauses::of(documents, &replaced, options);
     let run = Run {
         documents,
         people: world.map(|world| People::of(world, &options.cluster_name)),
         options,
-        clauses: Clauses::of(documents, options),
+        shadows: Shadows::of(&clauses),
+        clauses,
+        replaced,
         trees: Trees::default(),
     };
     let mut found = Vec::new();
@@ -92,15 +99,21 @@ pub(super) struct Run<'a> {
     pub(super) options: &'a Options,
     /// Every rule of every document, in order.
     pub(super) clauses: Clauses<'a>,
+    /// Which of them have no say for others.
+    pub(super) shadows: Shadows,
     pub(super) trees: Trees<'a>,
+    pub(super) replaced: Replaced,
 }
 
 impl<'a> Run<'a> {
-    /// Every spec with its document, in order.
+    /// Every spec in force with its document, in order.
     pub(super) fn specs(&self) -> impl Iterator<Item = (&'a Document, &'a Spec)> {
         let specs =
             |document: &'a Document| document.specs.iter().map(move |spec| (document, spec));
-        self.documents.iter().flat_map(specs)
+        let documents: &'a [Document] = self.documents;
+        let in_force = |(place, _): &(usize, &Document)| self.replaced.by(*place).is_none();
+        let in_force = documents.iter().enumerate().filter(in_force);
+        in_force.flat_map(move |(_, document)| specs(document))
     }
 
     /// Every peer that is written down, in order.
