@@ -115,13 +115,11 @@ fn rule(prefix: &'static str) -> impl Strategy<Value = Value> {
 /// A rule of a list of denials.
 fn denial() -> impl Strategy<Value = Value> {
     rule("from").prop_map(|mut rule| {
-        for element in rule["toPorts"].as_array_mut().into_iter().flatten() {
+        let elements = rule.get_mut("toPorts").and_then(Value::as_array_mut);
+        for element in elements.into_iter().flatten() {
             if let Some(element) = element.as_object_mut() {
                 element.retain(|field, _| field == "ports");
             }
-        }
-        if let Some(rule) = rule.as_object_mut() {
-            rule.retain(|_, value| !value.is_null());
         }
         rule
     })

@@ -1,9 +1,13 @@
 //! Findings: what a set of valid policies will do that their authors most likely did not mean.
 //!
 //! Every code has a file of its own; `docs/lint.md` shows each with a bad and a good example.
-//! A finding names the place, the reason, what else it hangs together with, and an edit that
-//! makes it disappear. Edits never widen what a policy allows, with two exceptions that say so:
-//! PL002 points a rule at the peer it misses, PL005 asks for presence where nothing could match.
+//! A finding names the place, the reason, what else it hangs together with and, where that is safe
+//! without knowing what was meant, an edit that makes it disappear. Edits never widen what a policy
+//! allows, with two exceptions that say so: PL002 points a rule at the peer it misses, PL005 asks
+//! for presence where nothing could match.
+//!
+//! Lints work on clauses (one port element of one rule), whose subjects are numbered: only clauses
+//! that guard all whom another guards are ever compared with it.
 
 mod clause;
 mod code;
