@@ -8,6 +8,7 @@ use super::judgement::Judgement;
 use super::kafka::KafkaMatcher;
 use super::request::Request;
 use super::rules::L7Rules;
+use crate::l7_policy::L7Policy;
 use crate::options::Semantics;
 
 /// Everything that the requests of a flow are judged by. Immutable, cheap to ask, shared by threads.
@@ -106,11 +107,32 @@ impl L7Matcher {
     }
 }
 
+impl L7Policy {
+    /// Compiles what a proxy is told. The parser of a listener, and one that the policy names, judge
+    /// by themselves.
+    ///
+    /// # Errors
+    /// As [`L7Matcher::new`].
+    pub fn matcher(
+        &self,
+        semantics: Semantics,
+        secrets: &dyn Secrets,
+    ) -> Result<L7Matcher, L7Error> {
+        let matcher = L7Matcher::new(&self.rules, semantics, secrets)?
+            .server_names(ServerNames::new(&self.server_names));
+        Ok(match self.unrestricted {
+            true => matcher.allow_all(),
+            false => matcher,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::Parser;
     use crate::l7::{
         DnsQuery, DnsRule, HeaderMatch, HttpRequest, HttpRule, KafkaRequest, KafkaRule, Mismatch,
         NoSecrets, TlsHello,
@@ -195,6 +217,25 @@ mod tests {
         };
         let matcher = matcher(&L7Rules::Http(vec![rule])).allow_all();
         assert_eq!(matcher.judge(&requests()[0]).corrections().len(), 1);
+    }
+
+    #[test]
+    fn what_a_proxy_is_told_becomes_a_matcher() {
+        let told = L7Policy {
+            parser: Parser::Tls,
+            parser_name: None,
+            unrestricted: true,
+            rules: L7Rules::None,
+            server_names: vec!["a.example".into()],
+            listener: None,
+        };
+        let matcher = told.matcher(Semantics::Strict, &NoSecrets).unwrap();
+        assert!(matcher.judge(&requests()[0]).is_allowed());
+        assert!(
+            !matcher
+                .judge(&Request::Tls(TlsHello::new(None)))
+                .is_allowed()
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The kinds of `l7-*` files.
 
-use super::{http, kafka, names, validate};
+use super::{http, kafka, merge, names, validate};
 use crate::vectors::Fault;
 use crate::vectors::tally::Outcome;
 
@@ -50,7 +50,7 @@ impl Kind {
             Self::HttpTranslate => http::translate(line),
             Self::KafkaMatch => kafka::judge(line),
             Self::KafkaRule => kafka::rule(line),
-            Self::Merge => validate::merge(line),
+            Self::Merge => merge::run(line),
             Self::PortRuleValidate => validate::port_rule(line),
         }
     }

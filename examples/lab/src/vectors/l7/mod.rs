@@ -3,6 +3,7 @@
 mod http;
 mod kafka;
 mod kind;
+mod merge;
 mod names;
 mod read;
 mod validate;
