@@ -402,7 +402,7 @@ fn recorded_answers_hold() {
 }
 
 /// A file of L7 cases, and how one of its answers is turned around.
-const L7_FILES: [(&str, &str, &str); 8] = [
+const L7_FILES: [(&str, &str, &str); 9] = [
     ("policy-dns.jsonl", "\"allowed\":true", "\"allowed\":false"),
     (
         "l7-dns-match.jsonl",
@@ -434,6 +434,7 @@ const L7_FILES: [(&str, &str, &str); 8] = [
         "\"api_version\":-1",
         "\"api_version\":7",
     ),
+    ("l7-merge.jsonl", "\"l7\":null", "\"l7\":{}"),
     (
         "l7-portrule-validate.jsonl",
         "\"valid\":false",
