@@ -371,12 +371,118 @@ fn bounds_are_errors() {
         "{}",
         refused(&bomb)
     );
+    // Ten documents, each within its bounds, that come to too much together.
+    let mut half = String::new();
+    for _ in 0..10 {
+        half.push_str("---\na0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for level in 1..5 {
+            let list = vec![format!("*a{}", level - 1); 10].join(", ");
+            half.push_str(&format!("a{level}: &a{level} [{list}]\n"));
+        }
+        half.push_str("b: [*a4, *a4, *a4]\n");
+    }
+    let parsed = parse_documents("b.yaml", &half);
+    assert_eq!(parsed.refused.len(), 10);
+    let last = parsed.refused[9].error.to_string();
+    assert!(last.contains("the number of nodes in a file"), "{last}");
     let large = "#".repeat(17 << 20);
     assert!(
         refused(&large).contains("the size of a file in bytes"),
         "{}",
         refused(&large)
     );
+}
+
+#[test]
+fn rules_are_counted() {
+    let rules = |count: usize| {
+        let list = vec!["{}"; count].join(",");
+        format!(
+            "{{\"apiVersion\": \"cilium.io/v2\", \"kind\": \"CiliumNetworkPolicy\", \"metadata\": {{\"name\": \"p\"}}, \
+             \"spec\": {{\"endpointSelector\": {{}}, \"ingress\": [{list}]}}}}\n"
+        )
+    };
+    // A million of them are more nodes than a document may have; fewer, more rules.
+    let refused = |text: &str| parse_documents("b.json", text).refused[0].error.to_string();
+    assert!(refused(&rules(1_000_000)).contains("the number of nodes in a document"));
+    assert!(refused(&rules(200_000)).contains(
+        "spec.ingress[131072]: the number of rules in a file is over the limit of 131072; split the file"
+    ));
+    let several = format!(
+        "{}---\n{}---\n{}",
+        rules(100_000),
+        rules(100_000),
+        rules(10_000)
+    );
+    let parsed = parse_documents("b.json", &several);
+    assert_eq!((parsed.documents.len(), parsed.refused.len()), (1, 2));
+
+    let http = vec!["{path: /}"; 140_000].join(", ");
+    let spec = format!(
+        "spec: {{endpointSelector: {{}}, ingress: [{{toPorts: [{{ports: [{{port: '80', protocol: TCP}}], rules: {{http: [{http}]}}}}]}}]}}"
+    );
+    assert!(refusal(&spec).contains("the number of rules in a file"));
+}
+
+#[test]
+fn peers_times_ports_are_counted() {
+    let block = |at: usize| format!("10.{}.{}.0/24", at / 256, at % 256);
+    let blocks: Vec<_> = (0..1000).map(block).collect();
+    let ports = vec!["{port: '1', endPort: 65534}"; 40].join(", ");
+    let rule = format!(
+        "{{toCIDR: [{}], toPorts: [{{ports: [{ports}]}}]}}",
+        blocks.join(", ")
+    );
+    assert!(refusal(&format!("spec: {{endpointSelector: {{}}, egress: [{{}}, {rule}]}}")).contains(
+        "spec.egress[1]: peers times blocks of ports, over all rules of a document, is over the limit of 1048576"
+    ));
+}
+
+/// Expressions that would cost time or memory to judge by are refused with their document; its
+/// neighbours live.
+#[test]
+fn expressions_are_bounded() {
+    let policy = |name: &str, path: &str| {
+        let document = serde_json::json!({
+            "apiVersion": "cilium.io/v2",
+            "kind": "CiliumNetworkPolicy",
+            "metadata": {"name": name},
+            "spec": {"endpointSelector": {}, "ingress": [{"toPorts": [{
+                "ports": [{"port": "80", "protocol": "TCP"}],
+                "rules": {"http": [{"path": path}]},
+            }]}]},
+        });
+        format!("---\n{document}\n")
+    };
+    let many = (0..100_000)
+        .map(|number| number.to_string())
+        .collect::<Vec<_>>()
+        .join("|");
+    for path in [
+        &*many,
+        "\\pL{1000}",
+        &"(".repeat(200),
+        &format!("{}a", "(?:".repeat(150)),
+    ] {
+        let text = format!(
+            "{}{}{}",
+            policy("a", "/.*"),
+            policy("bad", path),
+            policy("b", "(a|a)*b")
+        );
+        let parsed = parse_documents("r.yaml", &text);
+        assert_eq!(parsed.documents.len(), 2, "{:?}", parsed.refused);
+        let error = &parsed.refused[0].error;
+        assert_eq!(
+            error.path(),
+            "spec.ingress[0].toPorts[0].rules.http[0].path"
+        );
+        assert!(
+            error.to_string().contains("is no regular expression"),
+            "{error}"
+        );
+        assert!(error.to_string().len() < 400, "{error}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::bounds::MAX_RULES;
 use super::error::{ParseError, ParseErrorKind, suggest};
 use crate::rule::{Location, Objection, Objector};
 use crate::yaml::{Entry, Fault, Lines, Node, Value};
@@ -90,6 +91,8 @@ impl<'a> At<'a> {
 pub(crate) struct Reader<'t> {
     pub(crate) file: Arc<str>,
     pub(crate) lines: &'t Lines<'t>,
+    /// How many rules may still be read.
+    pub(crate) rules_left: usize,
     /// What not everybody takes.
     pub(crate) objections: Vec<Objection>,
 }
@@ -99,6 +102,7 @@ impl<'t> Reader<'t> {
         Self {
             file,
             lines,
+            rules_left: MAX_RULES,
             objections: Vec::new(),
         }
     }
@@ -127,6 +131,23 @@ impl<'t> Reader<'t> {
                 reason: reason.into(),
             },
         )
+    }
+
+    /// Counts a rule.
+    ///
+    /// # Errors
+    /// If there are too many.
+    pub(crate) fn count_rule(&mut self, at: &At<'_>) -> Result<(), ParseError> {
+        match self.rules_left.checked_sub(1) {
+            Some(left) => {
+                self.rules_left = left;
+                Ok(())
+            }
+            None => {
+                let (what, limit) = ("the number of rules in a file", MAX_RULES);
+                Err(self.error(at, ParseErrorKind::Bounds { what, limit }))
+            }
+        }
     }
 
     /// Notes what `of` alone refuses.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use porin_identity::Selector;
 
 use super::at::{At, Reader};
+use super::bounds::MAX_RULES;
 use super::error::ParseError;
 use super::kind::{Kind, Listed, kind};
-use super::{cidr_group, cilium, kubernetes, list, meta, staging};
+use super::{bounds, cidr_group, cilium, kubernetes, list, meta, staging};
 use crate::rule::{Document, DocumentName, Location, PolicyKind, Source};
 use crate::service::CidrGroup;
 use crate::yaml::{Lines, Node, documents};
@@ -50,6 +51,7 @@ pub fn parse_documents(file: &str, text: &str) -> Parsed {
         lines: &lines,
         text: text.into(),
         index: 0,
+        rules_left: MAX_RULES,
         parsed: Parsed::default(),
     };
     for (tree, node) in documents(text).into_iter().enumerate() {
@@ -70,6 +72,8 @@ struct Reading<'t> {
     text: Arc<str>,
     /// How many documents have been read.
     index: usize,
+    /// How many rules may still be read.
+    rules_left: usize,
     parsed: Parsed,
 }
 
@@ -101,6 +105,7 @@ impl<'t> Reading<'t> {
     /// One object, which stands alone or in a list.
     fn object(&mut self, at: &At<'_>, place: Place, assumed: Option<Listed>) {
         let mut reader = self.reader();
+        reader.rules_left = self.rules_left;
         let kind = kind(&reader, at, assumed);
         let read = match &kind {
             Ok(Kind::Policy(kind)) => document(&mut reader, at, *kind, self.source(place))
@@ -110,6 +115,7 @@ impl<'t> Reading<'t> {
             Ok(Kind::List(_)) => Err(list::nested(&reader, at)),
             Err(error) => Err(error.clone()),
         };
+        self.rules_left = reader.rules_left;
         match read {
             Ok(()) => self.index += 1,
             Err(error) => {
@@ -178,6 +184,7 @@ fn document(
         false => cilium::specs(reader, root, kind)?,
         true => kubernetes::specs(reader, root, kind)?,
     };
+    bounds::check(&specs)?;
     let staging = staging::staging(reader, root, kind, &specs)?;
     Ok(Document {
         name,

@@ -8,6 +8,7 @@
 
 mod at;
 mod block;
+mod bounds;
 mod cidr_group;
 mod cilium;
 mod document;

@@ -6,11 +6,15 @@ use std::collections::BTreeMap;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput, Tag};
 
 use super::scalar::{Plain, resolve};
-use super::tree::{Entry, Fault, FaultKind, MAX_DEPTH, MAX_NODES, Node, Value, duplicate};
+use super::tree::{Entry, Fault, FaultKind, MAX_DEPTH, Node, Nodes, Value, duplicate};
 
 /// The tree of one document; `base` is where `chunk` begins in its file.
 /// `None` if the chunk holds no document at all.
-pub(crate) fn build(chunk: &str, base: u32) -> Result<Option<Node<'_>>, Fault> {
+pub(crate) fn build<'t>(
+    chunk: &'t str,
+    base: u32,
+    nodes: &mut Nodes,
+) -> Result<Option<Node<'t>>, Fault> {
     let mut builder = Builder {
         parser: Parser::new_from_str(chunk),
         places: Places {
@@ -21,7 +25,7 @@ pub(crate) fn build(chunk: &str, base: u32) -> Result<Option<Node<'_>>, Fault> {
         },
         base,
         anchors: BTreeMap::new(),
-        nodes: 0,
+        nodes,
     };
     let mut root = None;
     while let Some(Found { event, start, end }) = builder.next()? {
@@ -90,15 +94,15 @@ struct Built<'t> {
     height: usize,
 }
 
-struct Builder<'t> {
+struct Builder<'t, 'n> {
     parser: Parser<'t, StrInput<'t>>,
     places: Places<'t>,
     base: u32,
     anchors: BTreeMap<usize, Built<'t>>,
-    nodes: usize,
+    nodes: &'n mut Nodes,
 }
 
-impl<'t> Builder<'t> {
+impl<'t> Builder<'t, '_> {
     fn next(&mut self) -> Result<Option<Found<'t>>, Fault> {
         match self.parser.next_event() {
             None => Ok(None),
@@ -122,18 +126,13 @@ impl<'t> Builder<'t> {
     }
 
     fn pay(&mut self, nodes: usize, depth: usize, offset: u32) -> Result<(), Fault> {
-        self.nodes = self.nodes.saturating_add(nodes);
-        let bounds = |what, limit| {
-            Err(Fault {
-                offset,
-                kind: FaultKind::Bounds { what, limit },
-            })
-        };
-        if self.nodes > MAX_NODES {
-            return bounds("the number of nodes in a document", MAX_NODES);
-        }
+        let fault = |kind| Fault { offset, kind };
+        self.nodes.take(nodes).map_err(fault)?;
         if depth > MAX_DEPTH {
-            return bounds("the depth of nesting", MAX_DEPTH);
+            return Err(fault(FaultKind::Bounds {
+                what: "the depth of nesting",
+                limit: MAX_DEPTH,
+            }));
         }
         Ok(())
     }

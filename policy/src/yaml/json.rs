@@ -4,15 +4,16 @@
 
 use std::borrow::Cow;
 
-use super::tree::{Entry, MAX_DEPTH, MAX_NODES, Node, Value, duplicate};
+use super::tree::{Entry, MAX_DEPTH, Node, Nodes, Value, duplicate};
 
 /// The tree of `text` if it is one JSON object or array; `base` is where it begins in its file.
-pub(crate) fn read(text: &str, base: u32) -> Option<Node<'_>> {
+/// What it takes of `nodes` is only taken if it is.
+pub(crate) fn read<'t>(text: &'t str, base: u32, nodes: &mut Nodes) -> Option<Node<'t>> {
     let mut reader = Reader {
         text,
         at: 0,
         base,
-        nodes: 0,
+        nodes: *nodes,
     };
     reader.blanks();
     if !matches!(reader.peek()?, b'{' | b'[') {
@@ -20,14 +21,18 @@ pub(crate) fn read(text: &str, base: u32) -> Option<Node<'_>> {
     }
     let node = reader.node(0)?;
     reader.blanks();
-    (reader.at == text.len()).then_some(node)
+    let whole = reader.at == text.len();
+    whole.then(|| {
+        *nodes = reader.nodes;
+        node
+    })
 }
 
 struct Reader<'t> {
     text: &'t str,
     at: usize,
     base: u32,
-    nodes: usize,
+    nodes: Nodes,
 }
 
 impl<'t> Reader<'t> {
@@ -52,8 +57,8 @@ impl<'t> Reader<'t> {
     }
 
     fn node(&mut self, depth: usize) -> Option<Node<'t>> {
-        self.nodes += 1;
-        if depth > MAX_DEPTH || self.nodes > MAX_NODES {
+        self.nodes.take(1).ok()?;
+        if depth > MAX_DEPTH {
             return None;
         }
         self.blanks();

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::build::build;
 use super::json;
-use super::tree::{Fault, FaultKind, MAX_TEXT, Node};
+use super::tree::{Fault, FaultKind, MAX_TEXT, Node, Nodes};
 
 /// The documents of a text in order; those that hold nothing are left out.
 pub(crate) fn documents(text: &str) -> Vec<Result<Node<'_>, Fault>> {
@@ -15,19 +15,27 @@ pub(crate) fn documents(text: &str) -> Vec<Result<Node<'_>, Fault>> {
         };
         return vec![Err(Fault { offset: 0, kind })];
     }
+    let mut nodes = Nodes::default();
     split(text)
         .into_iter()
-        .filter_map(|range| read(text, range))
+        .filter_map(|range| {
+            nodes = nodes.next_document();
+            read(text, range, &mut nodes)
+        })
         .collect()
 }
 
-fn read(text: &str, range: Range<usize>) -> Option<Result<Node<'_>, Fault>> {
+fn read<'t>(
+    text: &'t str,
+    range: Range<usize>,
+    nodes: &mut Nodes,
+) -> Option<Result<Node<'t>, Fault>> {
     let chunk = text.get(range.clone())?;
     let base = u32::try_from(range.start).ok()?;
-    if let Some(node) = json::read(chunk, base) {
+    if let Some(node) = json::read(chunk, base, nodes) {
         return Some(Ok(node));
     }
-    match build(chunk, base) {
+    match build(chunk, base, nodes) {
         Ok(node) if node.as_ref().is_none_or(Node::is_null) => None,
         Ok(node) => node.map(Ok),
         Err(fault) => Some(Err(fault)),

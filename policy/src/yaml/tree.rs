@@ -8,6 +8,56 @@ pub(crate) const MAX_TEXT: usize = 16 << 20;
 pub(crate) const MAX_DEPTH: usize = 64;
 /// The most nodes of one document, aliases counted each time they are used.
 pub(crate) const MAX_NODES: usize = 1 << 19;
+/// The most nodes of all documents of a text.
+pub(crate) const MAX_ALL_NODES: usize = 1 << 22;
+
+/// How many nodes may still be read of a text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Nodes {
+    left: usize,
+    of_document: usize,
+}
+
+impl Default for Nodes {
+    fn default() -> Self {
+        Self {
+            left: MAX_ALL_NODES,
+            of_document: MAX_NODES,
+        }
+    }
+}
+
+impl Nodes {
+    /// The same for the next document.
+    pub(crate) fn next_document(self) -> Self {
+        Self {
+            of_document: MAX_NODES,
+            ..self
+        }
+    }
+
+    /// Takes so many.
+    ///
+    /// # Errors
+    /// If there are not that many left.
+    pub(crate) fn take(&mut self, nodes: usize) -> Result<(), FaultKind> {
+        let all = self.left.checked_sub(nodes);
+        self.left = all.unwrap_or(0);
+        let of_document = self.of_document.checked_sub(nodes);
+        self.of_document = of_document.unwrap_or(0);
+        match (all, of_document) {
+            (_, None) => Err(FaultKind::Bounds {
+                what: "the number of nodes in a document",
+                limit: MAX_NODES,
+            }),
+            (None, Some(_)) => Err(FaultKind::Bounds {
+                what: "the number of nodes in a file",
+                limit: MAX_ALL_NODES,
+            }),
+            (Some(_), Some(_)) => Ok(()),
+        }
+    }
+}
 
 /// One node and the bytes of the text it came from.
 #[derive(Debug, Clone)]

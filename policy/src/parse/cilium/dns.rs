@@ -5,6 +5,7 @@ use crate::parse::at::{At, Reader};
 use crate::parse::error::ParseError;
 
 pub(super) fn dns(reader: &mut Reader<'_>, at: &At<'_>) -> Result<DnsRule, ParseError> {
+    reader.count_rule(at)?;
     reader.fields(at, &["matchName", "matchPattern"])?;
     Ok(DnsRule {
         match_name: name(reader, at)?,

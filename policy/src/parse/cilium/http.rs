@@ -6,6 +6,7 @@ use crate::parse::error::ParseError;
 use crate::rule::Objector;
 
 pub(super) fn http(reader: &mut Reader<'_>, at: &At<'_>) -> Result<HttpRule, ParseError> {
+    reader.count_rule(at)?;
     reader.fields(at, &["method", "path", "host", "headers", "headerMatches"])?;
     Ok(HttpRule {
         method: expression(reader, at, "method")?,

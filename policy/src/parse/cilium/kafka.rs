@@ -5,6 +5,7 @@ use crate::parse::at::{At, Reader};
 use crate::parse::error::ParseError;
 
 pub(super) fn kafka(reader: &mut Reader<'_>, at: &At<'_>) -> Result<KafkaRule, ParseError> {
+    reader.count_rule(at)?;
     reader.fields(at, &["role", "apiKey", "apiVersion", "clientID", "topic"])?;
     let role = reader.text_of(at, "role")?;
     let key = reader.text_of(at, "apiKey")?;

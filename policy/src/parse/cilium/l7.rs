@@ -154,6 +154,7 @@ fn read(reader: &mut Reader<'_>, at: &At<'_>) -> Result<L7Rules, ParseError> {
 }
 
 fn pairs(reader: &mut Reader<'_>, at: &At<'_>) -> Result<BTreeMap<Box<str>, Box<str>>, ParseError> {
+    reader.count_rule(at)?;
     if !matches!(at.node.value, Value::Map(_) | Value::Null) {
         return Err(reader.mismatch(at, "a map"));
     }

@@ -213,6 +213,7 @@ fn rule(
     index: usize,
     of_node: bool,
 ) -> Result<Rule, ParseError> {
+    reader.count_rule(at)?;
     reader.fields(at, peer::rule_fields(direction, action))?;
     let peers = peer::peers(reader, at, direction)?;
     let mut ports = port::port_rules(reader, at, direction, action, of_node)?;

@@ -77,6 +77,7 @@ fn rule(
         Direction::Ingress => "from",
         Direction::Egress => "to",
     };
+    reader.count_rule(at)?;
     reader.fields(at, &[peer_field, "ports"])?;
     let peers = reader.each(at, peer_field, peer)?;
     let ports = reader.each(at, "ports", port_rule)?;

@@ -153,6 +153,7 @@ fn rule(
         Direction::Ingress => "from",
         Direction::Egress => "to",
     };
+    reader.count_rule(at)?;
     reader.fields(at, &["name", "action", peer_field, shape.ports])?;
     let action = action(reader, at, shape)?;
     let peers = filled(reader, at, peer_field, shape.most, |reader, at| {
