@@ -41,7 +41,8 @@ pub(crate) enum Command {
 /// What every question needs.
 #[derive(Debug, Args)]
 pub(crate) struct Inputs {
-    /// Policy files, or directories of them (*.yaml, *.yml, *.json; not world.yaml).
+    /// Policy files, or directories: their *.yaml, *.yml and *.json by name, without subdirectories,
+    /// hidden files and world.yaml.
     #[arg(required = true, value_name = "POLICIES")]
     pub(crate) policies: Vec<PathBuf>,
     /// Who exists. Without it: `world.yaml` in the directory of the policies or in its parent.

@@ -1,5 +1,6 @@
 //! Reading policies and worlds.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,8 @@ use crate::failure::Failure;
 /// The conventional name of a world file; such a file is no policy.
 const WORLD: &str = "world.yaml";
 
-/// Reads every policy file, directories in the order of their file names: name and text.
+/// Reads every policy file: name and text. Of a directory the files `*.yaml`, `*.yml` and `*.json`, in
+/// the order of their names; no hidden ones, no subdirectories.
 pub(crate) fn policies(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
     let mut files = Vec::new();
     for path in paths {
@@ -52,10 +54,7 @@ fn directory(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for entry in fs::read_dir(path).map_err(unreadable)? {
         let file = entry.map_err(unreadable)?.path();
-        let policy = file
-            .extension()
-            .is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
-        if policy && file.is_file() && file.file_name().is_none_or(|name| name != WORLD) {
+        if is_policy(&file) && file.is_file() {
             files.push(file);
         }
     }
@@ -66,6 +65,12 @@ fn directory(path: &Path) -> Result<Vec<PathBuf>, Failure> {
         });
     }
     Ok(files)
+}
+
+fn is_policy(file: &Path) -> bool {
+    let extension = file.extension().and_then(OsStr::to_str);
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    matches!(extension, Some("yaml" | "yml" | "json")) && !name.starts_with('.') && name != WORLD
 }
 
 fn nearby(policies: &Path) -> Option<PathBuf> {
@@ -79,4 +84,30 @@ fn nearby(policies: &Path) -> Option<PathBuf> {
     found
         .map(|place| place.join(WORLD))
         .find(|world| world.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+
+    #[test]
+    fn a_directory_is_read_by_name_and_not_below() {
+        let place = tempfile::tempdir().unwrap();
+        for name in [
+            "b.yml",
+            "a.json",
+            "c.yaml",
+            ".d.yaml",
+            "world.yaml",
+            "e.txt",
+        ] {
+            fs::write(place.path().join(name), name).unwrap();
+        }
+        fs::create_dir(place.path().join("f.yaml")).unwrap();
+        let files = policies(&[place.path().to_owned()]).unwrap();
+        let texts: Vec<&str> = files.iter().map(|(_, text)| &**text).collect();
+        assert_eq!(texts, ["a.json", "b.yml", "c.yaml"]);
+    }
 }

@@ -1,5 +1,6 @@
 //! The directory of policies.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -67,7 +68,8 @@ impl Directory {
         due
     }
 
-    /// Every YAML file of the directory, by name.
+    /// The files `*.yaml`, `*.yml` and `*.json` of the directory, by name; no hidden ones, no
+    /// subdirectories.
     pub(crate) fn read(&self) -> Result<Vec<PolicyFile>, NodeError> {
         read(&self.path).map_err(|source| NodeError::Policies {
             path: self.path.clone(),
@@ -80,13 +82,12 @@ fn read(directory: &Path) -> io::Result<Vec<PolicyFile>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        let yaml = path
-            .extension()
-            .is_some_and(|extension| extension == "yaml" || extension == "yml");
+        let extension = path.extension().and_then(OsStr::to_str);
+        let policy = matches!(extension, Some("yaml" | "yml" | "json"));
         let hidden = path
             .file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if yaml && !hidden {
+        if policy && !hidden && path.is_file() {
             paths.push(path);
         }
     }
@@ -95,4 +96,23 @@ fn read(directory: &Path) -> io::Result<Vec<PolicyFile>> {
         .into_iter()
         .map(|path| Ok((path.display().to_string(), fs::read_to_string(&path)?)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+
+    #[test]
+    fn a_directory_is_read_by_name_and_not_below() {
+        let place = tempfile::tempdir().unwrap();
+        for name in ["b.yml", "a.json", "c.yaml", ".d.yaml", "e.txt"] {
+            fs::write(place.path().join(name), name).unwrap();
+        }
+        fs::create_dir(place.path().join("f.yaml")).unwrap();
+        let files = read(place.path()).unwrap();
+        let texts: Vec<&str> = files.iter().map(|(_, text)| &**text).collect();
+        assert_eq!(texts, ["a.json", "b.yml", "c.yaml"]);
+    }
 }
