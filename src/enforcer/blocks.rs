@@ -8,8 +8,8 @@ use ipnet::IpNet;
 
 use crate::datapath::{ApplyError, Datapath};
 use crate::identity::{
-    AllocateError, Binding, Generation, Identities, IdentityId, OwnerId, PrefixEntry, PrefixError,
-    PrefixTable, Source,
+    AllocateError, Binding, Generation, Identities, IdentityId, Label, OwnerId, PrefixEntry,
+    PrefixError, PrefixTable, Source,
 };
 
 /// The policy set and the node are owners like every endpoint; theirs are the first numbers.
@@ -29,6 +29,31 @@ pub(super) struct Blocks {
     next_owner: u64,
     /// Prefixes that may lead elsewhere than the kernel knows.
     unwritten: BTreeSet<IpNet>,
+}
+
+/// Blocks that got an identity, or another one than they had.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub(super) new: BTreeSet<IpNet>,
+    /// The identities before.
+    pub(super) replaced: BTreeMap<IpNet, IdentityId>,
+}
+
+impl Held {
+    fn note(&mut self, block: IpNet, before: Option<IdentityId>) {
+        match before {
+            None => drop(self.new.insert(block)),
+            Some(before) => drop(self.replaced.insert(block, before)),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.new.is_empty() && self.replaced.is_empty()
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = &IpNet> {
+        self.new.iter().chain(self.replaced.keys())
+    }
 }
 
 impl Blocks {
@@ -83,41 +108,42 @@ impl Blocks {
         }
     }
 
-    /// Gives an identity to every block that has none yet; returns those blocks. When one fails,
-    /// none is kept.
+    /// Gives an identity to every block that has none yet, and another to those whose labels have
+    /// changed with the groups they stand in. When one fails, nothing has changed.
     pub(super) fn hold(
         &mut self,
-        wanted: &BTreeSet<IpNet>,
+        wanted: &BTreeMap<IpNet, Vec<Label>>,
         identities: &mut Identities,
         now: Duration,
-    ) -> Result<BTreeSet<IpNet>, AllocateError> {
-        let mut new = BTreeSet::new();
-        for block in wanted {
+    ) -> Result<Held, AllocateError> {
+        let mut held = Held::default();
+        for (block, groups) in wanted {
             // Every address of a family is the world, which has its identity.
-            if block.prefix_len() == 0 || self.held.contains_key(block) {
+            if block.prefix_len() == 0 {
                 continue;
             }
-            match identities.intern_local(*block, []) {
+            let before = self.held.get(block).copied();
+            let labels = identities.local_labels(*block, groups.iter().cloned());
+            if before.is_some_and(|id| identities.labels(id) == Some(&labels)) {
+                continue;
+            }
+            match identities.intern_local(*block, groups.iter().cloned()) {
                 Ok(interned) => {
                     self.held.insert(*block, interned.id);
-                    new.insert(*block);
+                    held.note(*block, before);
                 }
                 Err(error) => {
-                    self.release(&new, identities, now);
+                    self.let_go(&held, identities, now);
                     return Err(error);
                 }
             }
         }
-        Ok(new)
+        Ok(held)
     }
 
     /// Claims blocks for their identities.
-    pub(super) fn claim(
-        &mut self,
-        blocks: &BTreeSet<IpNet>,
-        now: Duration,
-    ) -> Result<(), PrefixError> {
-        for block in blocks {
+    pub(super) fn claim(&mut self, held: &Held, now: Duration) -> Result<(), PrefixError> {
+        for block in held.blocks() {
             if let Some(identity) = self.held.get(block) {
                 self.table
                     .upsert(*block, entry(*identity, Source::Policy, POLICIES), now)?;
@@ -126,11 +152,29 @@ impl Blocks {
         Ok(())
     }
 
+    /// Gives back the identities that other ones have replaced.
+    pub(super) fn settle(&mut self, held: &Held, identities: &mut Identities, now: Duration) {
+        for identity in held.replaced.values() {
+            // Held since an earlier `hold`, so the registry knows it.
+            let _ = identities.release(*identity, now);
+        }
+    }
+
+    /// Takes back what [`Blocks::hold`] did; the blocks that had an identity before have it again.
+    pub(super) fn let_go(&mut self, held: &Held, identities: &mut Identities, now: Duration) {
+        self.release(&held.new, identities, now);
+        for (block, before) in &held.replaced {
+            if let Some(identity) = self.held.insert(*block, *before) {
+                let _ = identities.release(identity, now);
+            }
+        }
+    }
+
     /// The blocks held that are not wanted.
-    pub(super) fn unwanted(&self, wanted: &BTreeSet<IpNet>) -> BTreeSet<IpNet> {
+    pub(super) fn unwanted(&self, wanted: &BTreeMap<IpNet, Vec<Label>>) -> BTreeSet<IpNet> {
         self.held
             .keys()
-            .filter(|block| !wanted.contains(block))
+            .filter(|block| !wanted.contains_key(block))
             .copied()
             .collect()
     }

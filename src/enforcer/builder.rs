@@ -1,6 +1,6 @@
 //! Setting an enforcer up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -105,6 +105,7 @@ impl Builder {
             resolver,
             blocks,
             endpoints: BTreeMap::new(),
+            named: BTreeSet::new(),
             last_id: last_id.unwrap_or(0),
             adopted,
             known: Known::default(),

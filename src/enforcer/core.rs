@@ -1,13 +1,13 @@
 //! The enforcer and how it keeps the tables in step.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::datapath::{self, ApplyError, Datapath, Events};
 use crate::flow::{EndpointId, FlowBuilder};
 use crate::identity::{Identities, IdentityId, LabelFilter, OwnerId};
-use crate::policy::{EndpointPolicy, PolicySet, ResolveError, Resolver};
+use crate::policy::{EndpointPolicy, NamedPort, PolicySet, PortNames, ResolveError, Resolver};
 
 use super::attribution::Known;
 use super::blocks::Blocks;
@@ -42,6 +42,8 @@ pub struct Enforcer {
     pub(super) resolver: Resolver,
     pub(super) blocks: Blocks,
     pub(super) endpoints: BTreeMap<EndpointId, Attached>,
+    /// The identities whose ports the resolver knows by name.
+    pub(super) named: BTreeSet<IdentityId>,
     /// The number that was given last.
     pub(super) last_id: u32,
     /// What a process before this one left, by the index of its device, until it is claimed.
@@ -61,6 +63,13 @@ pub(super) struct Attached {
     pub(super) policy: Option<EndpointPolicy>,
     /// What it was taken over from, until it is brought up.
     pub(super) left: Option<datapath::EndpointSpec>,
+}
+
+impl Attached {
+    /// What its policy depends on: endpoints with the same share one.
+    fn resolved_by(&self) -> (IdentityId, Vec<NamedPort>) {
+        (self.identity, self.spec.ports.clone())
+    }
 }
 
 impl Enforcer {
@@ -138,6 +147,24 @@ impl Enforcer {
         self.datapath.keep();
     }
 
+    /// Tells the resolver what the endpoints of each identity call their ports.
+    fn name_ports(&mut self) {
+        let mut names: BTreeMap<IdentityId, PortNames> = BTreeMap::new();
+        for attached in self.endpoints.values() {
+            let own = names.entry(attached.identity).or_default();
+            own.add(&attached.spec.ports);
+        }
+        for gone in std::mem::take(&mut self.named) {
+            if !names.contains_key(&gone) {
+                self.resolver.set_named_ports(gone, PortNames::default());
+            }
+        }
+        for (identity, names) in names {
+            self.named.insert(identity);
+            self.resolver.set_named_ports(identity, names);
+        }
+    }
+
     /// Computes the policy of every endpoint and writes the tables whose content changed, all in
     /// one batch: replacing a table costs a grace period of the kernel, replacing many costs one.
     pub(super) fn settle<E>(&mut self) -> Result<(), E>
@@ -148,14 +175,17 @@ impl Enforcer {
         if !delta.is_empty() {
             self.resolver.apply(&delta);
         }
-        let mut by_identity: BTreeMap<IdentityId, EndpointPolicy> = BTreeMap::new();
+        self.name_ports();
+        let mut resolved: BTreeMap<(IdentityId, Vec<NamedPort>), EndpointPolicy> = BTreeMap::new();
         for attached in self.endpoints.values() {
-            if let Entry::Vacant(unknown) = by_identity.entry(attached.identity) {
-                unknown.insert(self.resolver.resolve(attached.identity)?);
+            if let Entry::Vacant(unknown) = resolved.entry(attached.resolved_by()) {
+                let mut own = PortNames::default();
+                own.add(&attached.spec.ports);
+                unknown.insert(self.resolver.resolve_endpoint(attached.identity, &own)?);
             }
         }
         let changed = self.endpoints.iter().filter_map(|(id, attached)| {
-            let new = by_identity.get(&attached.identity)?;
+            let new = resolved.get(&attached.resolved_by())?;
             let same = attached
                 .policy
                 .as_ref()
@@ -167,7 +197,7 @@ impl Enforcer {
             self.datapath.install(&changed)?;
         }
         for (id, attached) in &mut self.endpoints {
-            let Some(new) = by_identity.get(&attached.identity) else {
+            let Some(new) = resolved.get(&attached.resolved_by()) else {
                 continue;
             };
             attached.policy = Some(new.clone());

@@ -1,12 +1,13 @@
 //! A change of policies, as one transaction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::policy::{LoadReport, PolicySet};
 
+use super::blocks::Held;
 use super::core::Enforcer;
 use super::error::{EndpointError, PolicyError};
 
@@ -14,7 +15,8 @@ impl Enforcer {
     /// Replaces the whole set of policies: each file is its name and its text.
     ///
     /// 1. The files are read into a new set; a set that is wrong is refused.
-    /// 2. Every block of addresses that the new set names gets its identity, and the tables in
+    /// 2. Every block of addresses that the new set names gets its identity, another one where the
+    ///    groups that it stands in have changed, and the tables in
     ///    force learn what their rules say of it.
     /// 3. The kernel begins to tell these blocks apart.
     /// 4. The tables of the new set are put in force, those whose content changed, in one batch.
@@ -37,13 +39,15 @@ impl Enforcer {
     {
         let mut next = self.policies.clone();
         let report = next.load(files).map_err(PolicyError::Refused)?;
-        let wanted = next.prefixes();
-        let new = self.blocks.hold(&wanted, &mut self.identities, now)?;
-        if let Err(error) = self.put_in_force(&next, &new, now) {
-            self.back_to_last_good(&new, now);
+        let labelled = |block: IpNet| (block, next.block_labels(&block));
+        let wanted: BTreeMap<_, _> = next.prefixes().into_iter().map(labelled).collect();
+        let held = self.blocks.hold(&wanted, &mut self.identities, now)?;
+        if let Err(error) = self.put_in_force(&next, &held, now) {
+            self.back_to_last_good(&held, now);
             return Err(error);
         }
         self.policies = next;
+        self.blocks.settle(&held, &mut self.identities, now);
         let unwanted = self.blocks.unwanted(&wanted);
         self.forget_blocks(&unwanted, now)
             .map_err(PolicyError::Leftover)?;
@@ -53,12 +57,12 @@ impl Enforcer {
     fn put_in_force(
         &mut self,
         next: &PolicySet,
-        new: &BTreeSet<IpNet>,
+        held: &Held,
         now: Duration,
     ) -> Result<(), PolicyError> {
-        if !new.is_empty() {
+        if !held.is_empty() {
             self.settle::<PolicyError>()?;
-            self.blocks.claim(new, now)?;
+            self.blocks.claim(held, now)?;
             self.blocks.write(&mut self.datapath)?;
         }
         self.resolver.update(next);
@@ -67,11 +71,18 @@ impl Enforcer {
 
     /// The kernel refused: the tables of the set before are computed and in force, except where a
     /// batch of the new one came through; writing them again is always possible, they were there.
-    fn back_to_last_good(&mut self, new: &BTreeSet<IpNet>, now: Duration) {
+    fn back_to_last_good(&mut self, held: &Held, now: Duration) {
         self.resolver.update(&self.policies);
         // The first error is the one to tell.
         let _ = self.settle::<EndpointError>();
-        let _ = self.forget_blocks(new, now);
+        let _ = self.forget_blocks(&held.new, now);
+        if held.replaced.is_empty() {
+            return;
+        }
+        self.blocks.let_go(held, &mut self.identities, now);
+        let _ = self.blocks.claim(held, now);
+        let _ = self.blocks.write(&mut self.datapath);
+        let _ = self.settle::<EndpointError>();
     }
 
     fn forget_blocks(

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::identity::Labels;
+use crate::policy::NamedPort;
 
 /// An endpoint as its orchestrator knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +13,7 @@ pub struct EndpointSpec {
     pub(super) labels: Labels,
     pub(super) ifindex: u32,
     pub(super) addresses: Vec<IpAddr>,
+    pub(super) ports: Vec<NamedPort>,
     pub(super) held: bool,
 }
 
@@ -27,6 +29,7 @@ impl EndpointSpec {
             labels,
             ifindex,
             addresses: Vec::new(),
+            ports: Vec::new(),
             held: false,
         }
     }
@@ -40,6 +43,13 @@ impl EndpointSpec {
     /// Several addresses.
     pub fn addresses(self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         addresses.into_iter().fold(self, Self::address)
+    }
+
+    /// The names of its ports, which policies can use in place of numbers. Where two workloads of one
+    /// identity give one name to two numbers, egress rules by that name reach neither.
+    pub fn ports(mut self, ports: impl IntoIterator<Item = NamedPort>) -> Self {
+        self.ports.extend(ports);
+        self
     }
 
     /// Everything is prepared, and no packet passes until

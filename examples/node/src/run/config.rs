@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use porin::identity::{Families, LabelFilter, Labels, Workload};
-use porin::policy::{Enforcement, Options, Semantics};
+use porin::policy::{Enforcement, NamedPort, Options, Protocol, Semantics};
 use serde::Deserialize;
 
 use super::error::ConfigError;
@@ -61,6 +61,8 @@ pub(crate) struct EndpointConfig {
     pub(crate) device: DeviceConfig,
     /// Its addresses.
     pub(crate) addresses: Vec<IpAddr>,
+    /// The names of its ports.
+    pub(crate) ports: Vec<NamedPort>,
 }
 
 /// How the configuration names a device.
@@ -110,9 +112,19 @@ struct EndpointTable {
     device: String,
     addresses: Vec<IpAddr>,
     #[serde(default)]
+    ports: Vec<PortTable>,
+    #[serde(default)]
     labels: BTreeMap<String, String>,
     #[serde(default)]
     namespace_labels: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PortTable {
+    name: String,
+    port: u16,
+    protocol: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -276,7 +288,24 @@ fn endpoint(base: &Path, cluster: &str, table: &EndpointTable) -> Result<Endpoin
         labels,
         device,
         addresses: table.addresses.clone(),
+        ports: table.ports.iter().map(port).collect::<Result<_, _>>()?,
     })
+}
+
+fn port(table: &PortTable) -> Result<NamedPort, String> {
+    let protocol = match &table.protocol {
+        None => Protocol::TCP,
+        Some(text) => text
+            .parse::<Protocol>()
+            .map_err(|error| error.to_string())?,
+    };
+    if table.port == 0 || !protocol.has_ports() {
+        return Err(format!(
+            "port `{}`: {protocol} {} cannot be named; use a TCP, UDP or SCTP port from 1 to 65535",
+            table.name, table.port
+        ));
+    }
+    Ok(NamedPort::new(&table.name, protocol, table.port))
 }
 
 fn host_name() -> String {

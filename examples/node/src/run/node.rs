@@ -206,5 +206,9 @@ fn spec(endpoint: &EndpointConfig) -> Result<EndpointSpec, NodeError> {
         reason,
     })?;
     let addresses = endpoint.addresses.iter().copied();
-    Ok(EndpointSpec::new(&endpoint.name, endpoint.labels.clone(), ifindex).addresses(addresses))
+    Ok(
+        EndpointSpec::new(&endpoint.name, endpoint.labels.clone(), ifindex)
+            .addresses(addresses)
+            .ports(endpoint.ports.iter().cloned()),
+    )
 }
