@@ -16,6 +16,7 @@ use porin::datapath::sys::mount_bpffs;
 use porin::enforcer::{Builder, EndpointSpec, Enforcer, PolicyError};
 use porin::flow::{DropReason, EndpointId, Flow, Transport};
 use porin::identity::Labels;
+use porin::policy::{NamedPort, Protocol};
 use porin_testbed::Namespace;
 use porin_testbed::suite::{Failed, Outcome, Test, run};
 
@@ -62,6 +63,26 @@ spec:
   - fromCIDRSet: [{cidr: 10.78.3.0/24, except: [10.78.3.8/29]}]
 "#;
 
+const PARTNERS_MAY: &str = r#"
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: partners-may, namespace: shop}
+spec:
+  endpointSelector: {matchLabels: {app: server}}
+  ingress:
+  - fromCIDRSet: [{cidrGroupRef: partners}]
+"#;
+
+const ECHO_MAY: &str = r#"
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: echo-may, namespace: shop}
+spec:
+  endpointSelector: {matchLabels: {app: server}}
+  ingress:
+  - toPorts: [{ports: [{port: echo, protocol: TCP}]}]
+"#;
+
 fn main() -> std::process::ExitCode {
     run(vec![
         Test::new("kernel_a_held_endpoint_passes_nothing", || in_world(held)),
@@ -74,6 +95,10 @@ fn main() -> std::process::ExitCode {
         }),
         Test::new("kernel_ipv6_is_judged_alike", || in_world(ipv6)),
         Test::new("kernel_blocks_are_told_apart", || in_world(blocks)),
+        Test::new("kernel_a_block_follows_its_group", || in_world(groups)),
+        Test::new("kernel_a_port_is_what_its_endpoint_calls_so", || {
+            in_world(port_names)
+        }),
         Test::new("kernel_a_reused_address_inherits_nothing", || {
             in_world(reused)
         }),
@@ -454,6 +479,47 @@ fn blocks(world: &World) -> Outcome {
     assert!(world.is_kept_out(PARTNER));
     assert_eq!(enforcer.identities().len(), identities);
     assert_eq!(enforcer.datapath().prefixes().count(), 0);
+    enforcer.close()?;
+    Ok(())
+}
+
+/// The block of a group is known by the group's name, and no more when it has left the group.
+fn groups(world: &World) -> Outcome {
+    let mut enforcer = open().open()?;
+    world.populate(&mut enforcer)?;
+    let group = |name: &str| {
+        format!(
+            "apiVersion: cilium.io/v2\nkind: CiliumCIDRGroup\nmetadata: {{name: {name}}}\n\
+             spec: {{externalCIDRs: [10.78.3.0/24]}}\n---\n{PARTNERS_MAY}"
+        )
+    };
+    enforcer.load_policies([("policies.yaml", group("partners"))], now())?;
+    let identities = enforcer.identities().len();
+    assert!(world.reaches_from(PARTNER), "a partner");
+    enforcer.load_policies([("policies.yaml", group("others"))], now())?;
+    assert!(world.is_kept_out(PARTNER), "no partner any more");
+    enforcer.load_policies([("policies.yaml", group("partners"))], now())?;
+    assert!(world.reaches_from(PARTNER), "a partner that came back");
+    assert_eq!(enforcer.identities().len(), identities);
+    enforcer.close()?;
+    Ok(())
+}
+
+fn port_names(world: &World) -> Outcome {
+    let mut enforcer = open().open()?;
+    enforcer.load_policies([("policies.yaml", ECHO_MAY)], now())?;
+    let server = |port| {
+        EndpointSpec::new("server-0", labels("server"), world.server_link)
+            .addresses([SERVER.into(), SERVER6.into()])
+            .ports([NamedPort::new("echo", Protocol::TCP, port)])
+    };
+    enforcer.add_endpoint(world.client_spec("client"), now())?;
+    let id = enforcer.add_endpoint(server(PORT + 1), now())?;
+    assert!(world.is_shut(), "the name stands for another port");
+    enforcer.remove_endpoint(id, now())?;
+    enforcer.add_endpoint(server(PORT), now())?;
+    let mut open = world.client.run(|| connect(PATIENCE))??;
+    assert!(echoes(&mut open, PATIENCE), "the name stands for this port");
     enforcer.close()?;
     Ok(())
 }
