@@ -35,10 +35,20 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// What a node holds, without the texts it was read from.
 fn loaded(size: Size) -> Result<(World, PolicySet, Resolver), Box<dyn Error>> {
+    let start = held();
     let world = World::new(size)?;
+    let identities = held();
     let mut policies = PolicySet::new(Options::default());
     policies.load(world.policies())?;
+    let read = held();
     let resolver = Resolver::new(&policies, &world.identities().snapshot());
+    let of = |from, to| (to - from) / f64::from(1 << 20);
+    eprintln!(
+        "MiB: identities {:.1}, policies {:.1}, selectors {:.1}",
+        of(start, identities),
+        of(identities, read),
+        of(read, held()),
+    );
     Ok((world, policies, resolver))
 }
 
