@@ -7,10 +7,10 @@ use crate::{block, port, selector};
 /// A ClusterNetworkPolicy of policy.networking.k8s.io/v1alpha2.
 pub(crate) fn policy(scene: &mut Scene, at: usize) -> Value {
     let subject = match scene.random.below(3) {
-        0 => json!({"namespaces": selector::namespaces(scene)}),
+        0 => json!({"namespaces": selector::namespaces_with_pods(scene)}),
         1 => json!({"namespaces": {}}),
         _ => {
-            json!({"pods": {"namespaceSelector": selector::namespaces(scene), "podSelector": selector::pods(scene, true)}})
+            json!({"pods": {"namespaceSelector": selector::namespaces_with_pods(scene), "podSelector": selector::pods(scene, true)}})
         }
     };
     let mut spec = json!({
@@ -42,9 +42,17 @@ fn rules(scene: &mut Scene, ingress: bool) -> Value {
         let peers: Vec<Value> = (0..scene.random.between(1, 2))
             .map(|_| peer(scene, ingress, action))
             .collect();
+        // An API server takes names of ports beside pods only.
+        let pods_only = peers
+            .iter()
+            .all(|peer| peer.get("pods").or(peer.get("namespaces")).is_some());
         put(&mut rule, if ingress { "from" } else { "to" }, peers.into());
         if scene.random.chance(60) {
-            put(&mut rule, "protocols", port::cluster(scene).into());
+            put(
+                &mut rule,
+                "protocols",
+                port::cluster(scene, pods_only).into(),
+            );
         }
         rules.push(rule);
     }
@@ -52,10 +60,10 @@ fn rules(scene: &mut Scene, ingress: bool) -> Value {
 }
 
 fn peer(scene: &mut Scene, ingress: bool, action: &str) -> Value {
-    let pods = |scene: &mut Scene| json!({"pods": {"namespaceSelector": selector::namespaces(scene), "podSelector": selector::pods(scene, false)}});
+    let pods = |scene: &mut Scene| json!({"pods": {"namespaceSelector": selector::namespaces_with_pods(scene), "podSelector": selector::pods(scene, false)}});
     match scene.random.below(10) {
         0..4 => pods(scene),
-        4..7 => json!({"namespaces": selector::namespaces(scene)}),
+        4..7 => json!({"namespaces": selector::namespaces_with_pods(scene)}),
         7 if !ingress => json!({"networks": [block::any(scene)]}),
         8 if !ingress && action == "Accept" => {
             json!({"domainNames": [scene.random.word(&["api.example.com", "*.example.com"])]})

@@ -161,10 +161,10 @@ pub(crate) fn kubernetes(scene: &mut Scene) -> Vec<Value> {
 }
 
 /// Protocols of a ClusterNetworkPolicy.
-pub(crate) fn cluster(scene: &mut Scene) -> Vec<Value> {
+pub(crate) fn cluster(scene: &mut Scene, with_names: bool) -> Vec<Value> {
     (0..scene.random.between(1, 2))
         .map(|_| {
-            if scene.flavour.named_ports && scene.random.chance(30) {
+            if with_names && scene.flavour.named_ports && scene.random.chance(30) {
                 return json!({"destinationNamedPort": scene.random.word(&NAMES)});
             }
             let protocol = scene

@@ -254,3 +254,14 @@ pub(crate) fn namespaces(scene: &mut Scene) -> Value {
         .json(),
     }
 }
+
+/// The same in a policy whose selectors pick pods only: it says so, because a negative term alone
+/// is taken by some to pick whatever is no pod.
+pub(crate) fn namespaces_with_pods(scene: &mut Scene) -> Value {
+    let mut selector = namespaces(scene);
+    let named = json!({"key": "kubernetes.io/metadata.name", "operator": "Exists"});
+    if let Some(Value::Array(terms)) = selector.get_mut("matchExpressions") {
+        terms.push(named);
+    }
+    selector
+}

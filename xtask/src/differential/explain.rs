@@ -28,6 +28,9 @@ struct Entry {
     fits: fn(&Difference) -> bool,
     /// The world without what it needs; none if the world has nothing of the kind.
     mend: fn(&Compared) -> Option<Value>,
+    /// Whether later entries look at the mended world: several documents may be refused by us
+    /// only, each for its own reason.
+    lasting: bool,
 }
 
 const ENTRIES: &[Entry] = &[
@@ -39,20 +42,23 @@ const ENTRIES: &[Entry] = &[
                 difference.text.contains("Requires")
             })
         },
+        lasting: true,
     },
     Entry {
         name: "X13",
         fits: |_| true,
         mend: |compared| {
-            without(compared, |difference, _| {
-                difference.text.contains("unknown field")
+            without(compared, |difference, object| {
+                difference.text.contains("unknown field") || asks_for_lost_content(object)
             })
         },
+        lasting: true,
     },
     Entry {
         name: "X14",
         fits: |_| true,
         mend: |compared| without(compared, |_, object| kind(object) == "NetworkPolicy"),
+        lasting: true,
     },
     Entry {
         name: "X16",
@@ -64,26 +70,31 @@ const ENTRIES: &[Entry] = &[
                 })
             })
         },
+        lasting: true,
     },
     Entry {
         name: "X18",
         fits: |difference| difference.parts == ["auth"],
         mend: without_tiers,
+        lasting: false,
     },
     Entry {
         name: "X19",
         fits: |difference| difference.flow.is_some(),
         mend: without_clusters,
+        lasting: false,
     },
     Entry {
         name: "X22",
         fits: |difference| difference.flow.is_none(),
         mend: without_denials,
+        lasting: false,
     },
     Entry {
         name: "X23",
         fits: |difference| difference.flow.is_some(),
         mend: without_baseline,
+        lasting: false,
     },
 ];
 
@@ -96,6 +107,7 @@ pub(super) fn findings(asking: &Asking, compared: &Compared) -> Result<Vec<Findi
         .filter(|difference| difference.flow.is_none_or(|flow| seen.insert(flow)))
         .map(|difference| (difference, None))
         .collect();
+    let mut mended = None;
     for entry in ENTRIES {
         let fits = |(difference, found): &(&Difference, Option<_>)| {
             found.is_none() && (entry.fits)(difference)
@@ -103,16 +115,19 @@ pub(super) fn findings(asking: &Asking, compared: &Compared) -> Result<Vec<Findi
         if !open.iter().any(fits) {
             continue;
         }
-        let Some(world) = (entry.mend)(compared) else {
+        let Some(world) = (entry.mend)(mended.as_ref().unwrap_or(compared)) else {
             continue;
         };
-        let Some(mended) = asking.anew(world)? else {
+        let Some(now) = asking.anew(world)? else {
             continue;
         };
         for each in open.iter_mut().filter(|each| fits(each)) {
-            if agree(compared, &mended, each.0) {
+            if agree(compared, &now, each.0) {
                 each.1 = Some(entry.name);
             }
+        }
+        if entry.lasting {
+            mended = Some(now);
         }
     }
     if open.iter().any(varies)
@@ -143,8 +158,13 @@ fn varies((difference, found): &(&Difference, Option<&'static str>)) -> bool {
     found.is_none() && difference.parts == ["auth"]
 }
 
-/// Whether the mended world is answered alike where the other was not.
+/// Whether the mended world is answered alike where the other was not: or by neither, if it is
+/// the one that cannot be computed.
 fn agree(compared: &Compared, mended: &Compared, difference: &Difference) -> bool {
+    let unresolved = mended.case.get("resolve_error");
+    if unresolved.is_some_and(|error| *error == true) {
+        return mended.differences().is_empty();
+    }
     match difference.flow {
         Some(flow) => compared
             .question(flow)
@@ -166,6 +186,15 @@ fn without(compared: &Compared, of_the_kind: fn(&Difference, &Value) -> bool) ->
         })
         .collect();
     keep(compared, |at, _| !refused.contains(&at))
+}
+
+/// Whether a policy asks for content that the peer no longer knows, and so allows all of.
+fn asks_for_lost_content(object: &Value) -> bool {
+    any_map(object, &|map| {
+        ["kafka", "l7", "l7proto"]
+            .iter()
+            .any(|kind| map.contains_key(*kind))
+    })
 }
 
 fn without_tiers(compared: &Compared) -> Option<Value> {
