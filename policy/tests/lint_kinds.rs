@@ -224,7 +224,7 @@ fn a_selector_that_fits_nobody_names_who_came_near() {
         "web",
         "  ingress:\n  - fromEndpoints: [{matchLabels: {app: cart, tier: front}}]\n",
     );
-    near(&several, "`tier=front` (it has `back`)");
+    near(&several, "`app=cart` (it has `web`)");
     let elsewhere = netpol(
         "web",
         "  podSelector: {matchLabels: {app: web}}\n  ingress:\n  - from: [{podSelector: {matchLabels: {app: report}}}]\n",

@@ -1,6 +1,6 @@
 //! Rules, taken apart as far as they can be compared.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use porin_identity::Selector;
@@ -12,7 +12,7 @@ use super::side::{Side, covers_side, pod_subject};
 use crate::direction::Direction;
 use crate::l7::L7Rules;
 use crate::options::Options;
-use crate::port_rule::{PortRule, TlsRules};
+use crate::port_rule::{PortRule, PortSpec, TlsRules};
 use crate::rule::{Action, Document, Guards, Location, Rule, Spec, Tier};
 use crate::scope::scope_subject;
 
@@ -29,6 +29,8 @@ pub(super) struct Clause<'a> {
     pub(super) element: Option<(usize, &'a PortRule)>,
     /// The place of its subject among all of them.
     pub(super) subject: usize,
+    /// The place of its ports among all lists of ports.
+    listed: usize,
     selector: Arc<Selector>,
     pub(super) side: Arc<Side>,
     /// Whether it is only tried, so that it takes nothing away from others.
@@ -65,6 +67,7 @@ pub(super) fn clauses_of<'a>(
     }
     let clause = |element| Clause {
         place: 0,
+        listed: 0,
         document,
         of,
         spec,
@@ -213,8 +216,30 @@ impl Clause<'_> {
 /// whom.
 pub(super) struct Clauses<'a> {
     all: Vec<Clause<'a>>,
-    /// For each subject and direction the places of the clauses that guard all whom it guards.
-    beside: Vec<[Vec<usize>; 2]>,
+    /// For each subject and direction the clauses that guard all whom it guards.
+    beside: Vec<[Beside; 2]>,
+    /// For each list of ports a clause that has it.
+    listed: Vec<usize>,
+}
+
+/// Clauses of one direction by their places: what a namespace says itself, then the clusterwide.
+#[derive(Default)]
+struct Beside {
+    places: Vec<usize>,
+    /// The same by their lists of ports, as positions in `places`.
+    by_ports: BTreeMap<usize, Vec<usize>>,
+}
+
+impl Beside {
+    fn of(places: Vec<usize>, all: &[Clause<'_>]) -> Self {
+        let mut by_ports: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (position, place) in places.iter().enumerate() {
+            if let Some(clause) = all.get(*place) {
+                by_ports.entry(clause.listed).or_default().push(position);
+            }
+        }
+        Self { places, by_ports }
+    }
 }
 
 /// Distinct subjects, numbered as they come.
@@ -290,11 +315,13 @@ impl<'a> Clauses<'a> {
                 }
             }
         }
-        for (place, clause) in all.iter_mut().enumerate() {
-            clause.place = place;
-        }
+        let listed = number(&mut all);
         let beside = beside(&all, &subjects);
-        Self { all, beside }
+        Self {
+            all,
+            beside,
+            listed,
+        }
     }
 
     pub(super) fn iter(&self) -> std::slice::Iter<'_, Clause<'a>> {
@@ -315,13 +342,37 @@ impl<'a> Clauses<'a> {
     /// Everything in force in the same direction that guards all whom `clause` guards, itself
     /// too: first what its own namespace says, then the clusterwide.
     pub(super) fn beside(&self, clause: &Clause<'a>) -> impl Iterator<Item = &Clause<'a>> {
-        let direction = usize::from(clause.direction() == Direction::Egress);
-        let of = self.beside.get(clause.subject);
-        let places = of.and_then(|directions| directions.get(direction));
-        places
-            .into_iter()
-            .flatten()
-            .filter_map(|place| self.all.get(*place))
+        let places = self.around(clause).map(|beside| &beside.places);
+        let places = places.into_iter().flatten();
+        places.filter_map(|place| self.all.get(*place))
+    }
+
+    fn around(&self, clause: &Clause<'a>) -> Option<&Beside> {
+        let [ingress, egress] = self.beside.get(clause.subject)?;
+        Some(match clause.direction() {
+            Direction::Ingress => ingress,
+            Direction::Egress => egress,
+        })
+    }
+
+    /// Those of [`Clauses::beside`] that cover every flow that `narrow` covers, itself too. Lists of
+    /// ports are compared once, however many clauses have them.
+    pub(super) fn covering(&self, narrow: &Clause<'a>) -> impl Iterator<Item = &Clause<'a>> {
+        let mut positions = Vec::new();
+        let around = self.around(narrow);
+        for (listed, having) in around.iter().flat_map(|beside| &beside.by_ports) {
+            let one = self
+                .listed
+                .get(*listed)
+                .and_then(|place| self.all.get(*place));
+            if one.is_some_and(|one| one.covers_ports(narrow)) {
+                positions.extend(having);
+            }
+        }
+        positions.sort_unstable();
+        let at = move |position: usize| self.all.get(*around?.places.get(position)?);
+        let wide = positions.into_iter().filter_map(at);
+        wide.filter(|wide| wide.covers_peers(narrow))
     }
 
     /// Whether `wide` decides about its flows before `narrow` is asked: it is stronger, and if it
@@ -344,7 +395,23 @@ impl<'a> Clauses<'a> {
     }
 }
 
-fn beside(all: &[Clause<'_>], subjects: &Subjects<'_>) -> Vec<[Vec<usize>; 2]> {
+/// Gives every clause its place and the number of its list of ports; for each list a clause that
+/// has it.
+fn number(all: &mut [Clause<'_>]) -> Vec<usize> {
+    let mut known: HashMap<Option<&[PortSpec]>, usize> = HashMap::new();
+    let mut listed = Vec::new();
+    for (place, clause) in all.iter_mut().enumerate() {
+        clause.place = place;
+        let ports = clause.element.map(|(_, element)| element.ports.as_slice());
+        clause.listed = *known.entry(ports).or_insert(listed.len());
+        if clause.listed == listed.len() {
+            listed.push(place);
+        }
+    }
+    listed
+}
+
+fn beside(all: &[Clause<'_>], subjects: &Subjects<'_>) -> Vec<[Beside; 2]> {
     let mut by_subject: Vec<[Vec<usize>; 2]> = vec![Default::default(); subjects.all.len()];
     for (place, clause) in all.iter().enumerate().filter(|(_, clause)| !clause.staged) {
         let direction = usize::from(clause.direction() == Direction::Egress);
@@ -370,7 +437,7 @@ fn beside(all: &[Clause<'_>], subjects: &Subjects<'_>) -> Vec<[Vec<usize>; 2]> {
         [0, 1].map(|direction| {
             let mut places = gather(&own, direction);
             places.extend(gather(&clusterwide, direction));
-            places
+            Beside::of(places, all)
         })
     };
     (0..subjects.all.len()).map(around).collect()

@@ -13,7 +13,7 @@ pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
     for narrow in run.clauses.allows() {
         let wider: Vec<&Clause<'_>> = run
             .clauses
-            .allows_beside(narrow)
+            .covering(narrow)
             .filter(|wide| shadows(wide, narrow))
             .collect();
         let Some(wide) = wider.first() else { continue };
@@ -55,11 +55,12 @@ pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
     }
 }
 
-/// Whether `wide` allows all that `narrow` does, and more peers or ports.
+/// Whether `wide`, which covers all that `narrow` does, allows it and more peers or ports.
 fn shadows(wide: &Clause<'_>, narrow: &Clause<'_>) -> bool {
-    !wide.is(narrow)
+    wide.allows()
+        && wide.is_unordered()
+        && !wide.is(narrow)
         && wide.asks_the_same(narrow)
-        && wide.covers_flows(narrow)
         && !narrow.covers_flows(wide)
 }
 

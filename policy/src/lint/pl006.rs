@@ -66,7 +66,7 @@ fn shadowing<'r, 'a>(run: &'r Run<'a>, narrow: &Clause<'a>) -> Vec<(&'r Clause<'
             .map(move |(at, place)| (wide, at, place))
     };
     run.clauses
-        .allows_beside(narrow)
+        .covering(narrow)
         .filter(wider)
         .flat_map(pairs)
         .collect()

@@ -1,8 +1,8 @@
 //! PL010 nobody-fits: a selector that fits nobody in the world.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use porin_identity::{Labels, Operator, Requirement, Selector, key, source};
+use porin_identity::{Label, Labels, Operator, Requirement, Selector, key, source};
 
 use super::clause::subject;
 use super::code::Code;
@@ -157,30 +157,43 @@ fn near_miss<'w>(selector: &Selector, people: &People<'w>) -> Option<(&'w Worklo
         .iter()
         .filter(|term| !term.key.covers(source::K8S, key::NAMESPACE))
         .count();
-    let misses = people.iter().filter_map(|(workload, labels)| {
+    let mut seen = HashSet::new();
+    let mut best: Option<(u8, &Workload, String)> = None;
+    for (workload, labels) in people.iter() {
         let mut missing = selector
             .requirements()
             .iter()
             .filter(|term| !term.matches(labels));
-        let (term, None) = (missing.next()?, missing.next()) else {
-            return None;
+        let (Some(term), None) = (missing.next(), missing.next()) else {
+            continue;
         };
-        let (rank, what) = miss(term, labels, labels_asked)?;
-        Some((rank, *workload, what))
-    });
-    let best = misses.min_by_key(|(rank, workload, _)| (*rank, workload.name.clone()))?;
-    Some((best.1, best.2))
+        let own = labels
+            .iter()
+            .find(|label| term.key.covers(label.source(), label.key()));
+        // Whoever has the same label instead is as near.
+        if own.is_some_and(|own| !seen.insert((own.key(), own.value()))) {
+            continue;
+        }
+        if let Some((rank, what)) = miss(term, own, labels, labels_asked)
+            && best.as_ref().is_none_or(|(least, ..)| rank < *least)
+        {
+            best = Some((rank, workload, what));
+        }
+    }
+    best.map(|(_, workload, what)| (workload, what))
 }
 
 /// How a workload misses a term, and how likely it is the one that was meant: a similar value or
 /// key, another namespace, or one label of several.
-fn miss(term: &Requirement, labels: &Labels, labels_asked: usize) -> Option<(u8, String)> {
+fn miss(
+    term: &Requirement,
+    own: Option<&Label>,
+    labels: &Labels,
+    labels_asked: usize,
+) -> Option<(u8, String)> {
     let Operator::Equals(value) = &term.operator else {
         return (labels_asked > 1).then(|| (3, format!("`{term}`")));
     };
-    let own = labels
-        .iter()
-        .find(|label| term.key.covers(label.source(), label.key()));
     if let Some(own) = own {
         let has = format!("`{term}` (it has `{}`)", own.value());
         if is_similar(value, own.value()) {
@@ -189,9 +202,8 @@ fn miss(term: &Requirement, labels: &Labels, labels_asked: usize) -> Option<(u8,
         let elsewhere = term.key.covers(source::K8S, key::NAMESPACE) && labels_asked > 0;
         return (elsewhere || labels_asked > 1).then_some((2, has));
     }
-    let similar = |label: &&porin_identity::Label| {
-        label.value() == &**value && is_similar(term.key.key(), label.key())
-    };
+    let similar =
+        |label: &&Label| label.value() == &**value && is_similar(term.key.key(), label.key());
     if let Some(label) = labels.iter().find(similar) {
         return Some((
             1,

@@ -44,11 +44,9 @@ fn before<'r, 'a>(
     judged: &Clause<'a>,
 ) -> Option<(&'r Clause<'a>, String, String)> {
     let opens = |wide: &&Clause<'_>| {
-        wide.rule.action == Action::Allow
-            && run.clauses.decides_before(wide, judged)
-            && wide.covers_flows(judged)
+        wide.rule.action == Action::Allow && run.clauses.decides_before(wide, judged)
     };
-    let wide = run.clauses.beside(judged).find(opens)?;
+    let wide = run.clauses.covering(judged).find(opens)?;
     let reason = format!(
         "{} is stronger and allows the same peers the same port, so these rules are never asked",
         wide.of.name

@@ -7,6 +7,9 @@ use super::prune::Pruning;
 use super::registry::{Found, Run};
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
+    if !run.clauses.allows().any(has_names) {
+        return;
+    }
     for plain in run
         .clauses
         .allows()
@@ -42,14 +45,14 @@ pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
     }
 }
 
+fn has_names(clause: &Clause<'_>) -> bool {
+    let ports = clause.ports();
+    ports.is_some_and(|element| !element.server_names.is_empty() && element.l7.is_none())
+}
+
 fn narrows(named: &Clause<'_>, plain: &Clause<'_>) -> bool {
-    let Some((_, element)) = named.element else {
-        return false;
-    };
-    !element.server_names.is_empty()
-        && element.l7.is_none()
+    let lists = named.ports().zip(plain.ports());
+    has_names(named)
         && named.side == plain.side
-        && plain
-            .ports()
-            .is_some_and(|ports| ports.ports == element.ports)
+        && lists.is_some_and(|(own, others)| own.ports == others.ports)
 }

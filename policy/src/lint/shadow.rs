@@ -50,7 +50,7 @@ impl Shadows {
 fn strongest(clauses: &Clauses<'_>, narrow: &Clause<'_>) -> Option<(usize, Shadow)> {
     let shadow = |wide: &Clause<'_>| Some((rank(wide), wide.place, cast(clauses, wide, narrow)?));
     let strongest = clauses
-        .beside(narrow)
+        .covering(narrow)
         .filter_map(shadow)
         .min_by_key(|(rank, place, _)| (*rank, *place));
     strongest.map(|(_, place, shadow)| (place, shadow))
@@ -65,13 +65,13 @@ fn rank(wide: &Clause<'_>) -> (Tier, u16, usize) {
     (wide.spec.tier, wide.spec.priority, within)
 }
 
-/// The shadow that `wide` throws over all of `narrow`, if it does.
+/// The shadow that `wide` throws over `narrow`, all of whose flows it covers, if it does.
 fn cast(clauses: &Clauses<'_>, wide: &Clause<'_>, narrow: &Clause<'_>) -> Option<Shadow> {
     let (own, others) = (wide.rule.action, narrow.rule.action);
     // What passes flows on decides about them in its own tier only.
     let skips = own == Action::Pass && wide.spec.tier != narrow.spec.tier;
     let unordered = wide.is_unordered() && narrow.is_unordered();
-    if skips || !wide.covers_flows(narrow) {
+    if skips {
         return None;
     }
     let shadow = match (own == others, own) {
