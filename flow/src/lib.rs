@@ -19,6 +19,7 @@ mod flow;
 mod json;
 mod observation;
 mod policies;
+mod recorded;
 mod ring;
 mod time;
 mod transport;

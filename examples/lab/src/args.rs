@@ -18,7 +18,7 @@ Exit status:
   0  the answer is good: nothing found, allowed, nothing failed
   1  the answer is bad: an error or warning found, denied, something failed
   2  there is no answer: wrong usage, files that cannot be read or are refused, privileges missing
-  3  diff: something may pass that did not";
+  3  diff, replay: something may pass that did not";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -34,6 +34,10 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Show who may use which port of a workload, and what it may use.
     Exposure(ExposureOf),
+    /// Say which recorded flows would be judged differently.
+    Replay(Replay),
+    /// Check that the policies do what is expected of them.
+    Test(Test),
     /// Run files of test vectors.
     Vectors(Vectors),
 }
@@ -42,7 +46,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Inputs {
     /// Policy files, or directories: their *.yaml, *.yml and *.json by name, without subdirectories,
-    /// hidden files and world.yaml.
+    /// hidden files, world.yaml and tests.yaml.
     #[arg(required = true, value_name = "POLICIES")]
     pub(crate) policies: Vec<PathBuf>,
     /// Who exists. Without it: `world.yaml` in the directory of the policies or in its parent.
@@ -151,6 +155,42 @@ impl ExposureOf {
             output: Output::Table,
         }
     }
+}
+
+/// A recording.
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// Policy files, or directories of them: the candidate.
+    #[arg(required = true, value_name = "POLICIES")]
+    pub(crate) policies: Vec<PathBuf>,
+    /// Recorded flows, a line of JSON each, as `hubble observe -o json` and Porin write them; `-` is
+    /// standard input.
+    #[arg(long, required = true, value_name = "FILE")]
+    pub(crate) flows: Vec<PathBuf>,
+    /// Who exists besides the ends of the flows. Without it: `world.yaml` in the directory of the
+    /// policies or in its parent, if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) world: Option<PathBuf>,
+    /// How policies are read where upstream and common sense part.
+    #[arg(long, value_enum, default_value_t = Reading::Strict)]
+    pub(crate) semantics: Reading,
+    /// Form of the answer.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+/// Expectations.
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// Files of expectations. Without any: `tests.yaml` in the directory of the policies or in its
+    /// parent.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tests: Vec<PathBuf>,
+    /// Write a report for build servers (JUnit XML).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use porin::flow::Escaped;
-use porin::policy::ask::Model;
+use porin::policy::ask::{Connection, Model, Party, Sides};
 use porin::policy::{Candidate, Explanation, NearMiss, Reason, Verdict};
 use serde::Serialize;
 
@@ -67,22 +67,32 @@ pub(crate) fn run(asked: &Question, out: &mut impl Write) -> Result<Status, Fail
     let model = model::read(&asked.inputs)?;
     let connection = model::connection(&model, asked)?;
     let sides = model.judge(&connection)?;
-    let judged = Judged::of(&connection, &sides);
-    let explanations = model.explain(&connection)?;
+    match asked.inputs.output {
+        Output::Json => {
+            let judged = Judged::of(&connection, &sides);
+            json(&answer(judged, all(&model, &connection, &sides)?), out)?;
+        }
+        Output::Table => {
+            for line in lines(&model, &connection, &sides)? {
+                writeln!(out, "{}", Escaped(&line))?;
+            }
+        }
+    }
+    Ok(Status::good_if(sides.verdict() == Verdict::Allow))
+}
+
+/// Both sides, explained.
+fn all(model: &Model, connection: &Connection, sides: &Sides) -> Result<Vec<Explained>, Failure> {
+    let explanations = model.explain(connection)?;
     let subjects = [
         (&connection.from, &sides.egress),
         (&connection.to, &sides.ingress),
     ];
     let subjects = subjects.iter().filter(|(_, side)| side.is_some());
-    let explained: Vec<_> = subjects
+    Ok(subjects
         .zip(&explanations)
-        .map(|((subject, _), explanation)| explained(&model, subject, explanation))
-        .collect();
-    match asked.inputs.output {
-        Output::Json => json(&answer(judged, explained), out)?,
-        Output::Table => table(&judged, &explained, out)?,
-    }
-    Ok(Status::good_if(sides.verdict() == Verdict::Allow))
+        .map(|((subject, _), explanation)| explained(model, subject, explanation))
+        .collect())
 }
 
 fn answer(judged: Judged, sides: Vec<Explained>) -> Answer {
@@ -97,11 +107,7 @@ fn answer(judged: Judged, sides: Vec<Explained>) -> Answer {
     }
 }
 
-fn explained(
-    model: &Model,
-    subject: &porin::policy::ask::Party,
-    explanation: &Explanation,
-) -> Explained {
+fn explained(model: &Model, subject: &Party, explanation: &Explanation) -> Explained {
     let direction = explanation.decision.query().direction;
     let guarded_by = model
         .policy(subject)
@@ -145,9 +151,14 @@ impl From<&NearMiss> for Miss {
     }
 }
 
-fn table(judged: &Judged, sides: &[Explained], out: &mut impl Write) -> Result<(), Failure> {
-    let mut lines = vec![judged.line()];
-    for side in sides {
+/// The explanation of a connection for people.
+pub(crate) fn lines(
+    model: &Model,
+    connection: &Connection,
+    sides: &Sides,
+) -> Result<Vec<String>, Failure> {
+    let mut lines = vec![Judged::of(connection, sides).line()];
+    for side in all(model, connection, sides)? {
         lines.extend(side.answer.lines().iter().map(|line| format!("  {line}")));
         if !side.peer.is_empty() {
             lines.push(format!("    the other end is {}", side.peer.join(",")));
@@ -156,20 +167,19 @@ fn table(judged: &Judged, sides: &[Explained], out: &mut impl Write) -> Result<(
             let policies = side.guarded_by.join(", ");
             lines.push(format!("    default deny is switched on by {policies}"));
         }
-        let weaker = side.weaker.iter();
-        lines.extend(weaker.map(|weaker| {
-            format!(
-                "    weaker ({}): {} {}",
-                weaker.because, weaker.verdict, weaker.reason
-            )
-        }));
+        for Weaker {
+            verdict,
+            because,
+            reason,
+            ..
+        } in &side.weaker
+        {
+            lines.push(format!("    weaker ({because}): {verdict} {reason}"));
+        }
         for miss in &side.near_misses {
             lines.push(format!("    near miss: {} {}", miss.rule.rule, miss.text));
             lines.push(format!("      to change that: {}", miss.change));
         }
     }
-    for line in lines {
-        writeln!(out, "{}", Escaped(&line))?;
-    }
-    Ok(())
+    Ok(lines)
 }

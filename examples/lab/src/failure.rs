@@ -23,6 +23,17 @@ pub(crate) enum Failure {
         "no world: give one with `--world FILE`, or put `world.yaml` beside the policies or in the parent directory"
     )]
     NoWorld,
+    /// There is nothing to expect.
+    #[error(
+        "no tests: give some with `--tests FILE`, or put `tests.yaml` beside the policies or in the parent directory"
+    )]
+    NoTests,
+    /// A report cannot be written.
+    #[error("cannot write `{}`", path.display())]
+    Report {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     /// A policy, a world or a set of policies is refused.
     #[error("{0}")]
     Refused(String),

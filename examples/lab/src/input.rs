@@ -8,8 +8,9 @@ use porin::policy::World;
 
 use crate::failure::Failure;
 
-/// The conventional name of a world file; such a file is no policy.
+/// The conventional names of world and test files; such files are no policies.
 const WORLD: &str = "world.yaml";
+const TESTS: &str = "tests.yaml";
 
 /// Reads every policy file: name and text. Of a directory the files `*.yaml`, `*.yml` and `*.json`, in
 /// the order of their names; no hidden ones, no subdirectories.
@@ -32,11 +33,20 @@ pub(crate) fn policies(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Failu
 pub(crate) fn world(given: Option<&Path>, policies: &[PathBuf]) -> Result<Option<World>, Failure> {
     let found = given
         .map(Path::to_path_buf)
-        .or_else(|| policies.iter().find_map(|path| nearby(path)));
+        .or_else(|| policies.iter().find_map(|path| nearby(path, WORLD)));
     let Some(path) = found else { return Ok(None) };
     let name = path.display().to_string();
     let world = World::parse(&name, &read(&path)?).map_err(|e| Failure::Refused(e.to_string()))?;
     Ok(Some(world))
+}
+
+/// The files of tests that were given, or the one beside the policies.
+pub(crate) fn tests(given: &[PathBuf], policies: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    if !given.is_empty() {
+        return Ok(given.to_vec());
+    }
+    let found = policies.iter().find_map(|path| nearby(path, TESTS));
+    Ok(vec![found.ok_or(Failure::NoTests)?])
 }
 
 pub(crate) fn read(path: &Path) -> Result<String, Failure> {
@@ -70,10 +80,13 @@ fn directory(path: &Path) -> Result<Vec<PathBuf>, Failure> {
 fn is_policy(file: &Path) -> bool {
     let extension = file.extension().and_then(OsStr::to_str);
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    matches!(extension, Some("yaml" | "yml" | "json")) && !name.starts_with('.') && name != WORLD
+    matches!(extension, Some("yaml" | "yml" | "json"))
+        && !name.starts_with('.')
+        && ![WORLD, TESTS].contains(&&*name)
 }
 
-fn nearby(policies: &Path) -> Option<PathBuf> {
+/// A file in the directory of the policies or in its parent.
+fn nearby(policies: &Path, name: &str) -> Option<PathBuf> {
     let absolute = policies.canonicalize().ok()?;
     let directory = if absolute.is_dir() {
         absolute.as_path()
@@ -82,8 +95,8 @@ fn nearby(policies: &Path) -> Option<PathBuf> {
     };
     let found = [Some(directory), directory.parent()].into_iter().flatten();
     found
-        .map(|place| place.join(WORLD))
-        .find(|world| world.is_file())
+        .map(|place| place.join(name))
+        .find(|file| file.is_file())
 }
 
 #[cfg(test)]

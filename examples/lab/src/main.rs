@@ -12,7 +12,10 @@ mod input;
 mod lint;
 mod matrix;
 mod model;
+mod recording;
+mod replay;
 mod status;
+mod test;
 mod vectors;
 
 use std::io::{self, BufWriter, Write};
@@ -53,6 +56,8 @@ fn answer(command: &Command, out: &mut impl Write) -> Result<Status, Failure> {
         Command::Exposure(asked) => exposure::run(asked, out),
         Command::Lint(asked) => lint::run(asked, out).map(Status::good_if),
         Command::Matrix(asked) => matrix::run(asked, out),
+        Command::Replay(asked) => replay::run(asked, out),
+        Command::Test(asked) => test::run(asked, out),
         Command::Vectors(asked) => vectors::run(asked, out).map(Status::good_if),
     }
 }

@@ -1,16 +1,14 @@
 //! Who exists, by number.
 
-use std::cmp::Reverse;
-use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 use porin_identity::{Identities, IdentityId, Labels, Snapshot};
 
 use super::error::AskError;
 use super::party::{Party, PartyKind};
-use crate::{NamedPorts, Options, PolicySet, Workload, World};
+use super::place::{Place, labels};
+use crate::{NamedPorts, Options, PolicySet};
 
 /// Everybody in a world, and every block that policies name, each with an identity.
 ///
@@ -28,93 +26,19 @@ use crate::{NamedPorts, Options, PolicySet, Workload, World};
 /// ```
 #[derive(Debug)]
 pub struct Census {
-    identities: Identities,
-    options: Options,
-    /// The blocks that policies name, with their identities; the narrowest first.
-    blocks: Vec<(IpNet, IdentityId)>,
-    parties: Vec<Party>,
-    everybody: Vec<Party>,
-    addresses: Vec<(IpAddr, Party)>,
-    names: NamedPorts,
+    pub(super) identities: Identities,
+    pub(super) options: Options,
+    /// The blocks that policies name and those that DNS names lead to, the narrowest first.
+    pub(super) places: Vec<Place>,
+    pub(super) parties: Vec<Party>,
+    pub(super) everybody: Vec<Party>,
+    pub(super) addresses: Vec<(IpAddr, Party)>,
+    pub(super) names: NamedPorts,
+    /// The ranges of the world file.
+    pub(super) ranges: Vec<IpNet>,
 }
 
-/// The entities that are asked about when everybody is; the world is there as its blocks.
-const ENTITIES: [IdentityId; 6] = [
-    IdentityId::HOST,
-    IdentityId::REMOTE_NODE,
-    IdentityId::KUBE_APISERVER,
-    IdentityId::HEALTH,
-    IdentityId::INGRESS,
-    IdentityId::UNMANAGED,
-];
-
 impl Census {
-    /// Counts a world for some sets of policies. The options of the first set hold: the name of the
-    /// cluster and the address families.
-    ///
-    /// # Errors
-    /// [`AskError::Labels`] and [`AskError::Allocate`].
-    pub fn new(world: &World, sets: &[&PolicySet]) -> Result<Self, AskError> {
-        let options = sets.first().map(|set| set.options().clone());
-        let options = options.unwrap_or_default();
-        let mut census = Self {
-            identities: Identities::new(options.families),
-            options,
-            blocks: Vec::new(),
-            parties: Vec::new(),
-            everybody: Vec::new(),
-            addresses: Vec::new(),
-            names: NamedPorts::new(),
-        };
-        for workload in &world.workloads {
-            census.add_workload(workload)?;
-        }
-        census.add_blocks(sets)?;
-        for outside in &world.outside {
-            let identity = census.identity_of(outside.sample());
-            let party = Party::new(Arc::clone(&outside.name), identity, PartyKind::Outside);
-            census.parties.push(party);
-        }
-        census.count_everybody()?;
-        Ok(census)
-    }
-
-    fn add_workload(&mut self, workload: &Workload) -> Result<(), AskError> {
-        let name = format!("{}/{}", workload.namespace, workload.name);
-        let labels = workload.identity(&self.options.cluster_name);
-        let labels = labels.map_err(|error| AskError::Labels {
-            workload: name.clone(),
-            error,
-        })?;
-        let identity = self.identities.intern(labels)?.id;
-        let party = Party {
-            ports: workload.ports.clone().into(),
-            ..Party::new(name, identity, PartyKind::Workload)
-        };
-        self.names
-            .entry(identity)
-            .or_default()
-            .add(&workload.named_ports());
-        for address in &workload.addresses {
-            self.addresses.push((*address, party.clone()));
-        }
-        self.parties.push(party);
-        Ok(())
-    }
-
-    fn add_blocks(&mut self, sets: &[&PolicySet]) -> Result<(), AskError> {
-        let mut blocks: BTreeSet<IpNet> =
-            BTreeSet::from([IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())]);
-        blocks.extend(sets.iter().flat_map(|set| set.prefixes()));
-        for block in blocks {
-            let identity = self.identities.intern_local(block, [])?.id;
-            self.blocks.push((block, identity));
-        }
-        self.blocks
-            .sort_by_key(|(block, _)| Reverse(block.prefix_len()));
-        Ok(())
-    }
-
     /// Counts somebody of whom only the labels are known, such as an end of a recorded flow.
     ///
     /// # Errors
@@ -132,10 +56,30 @@ impl Census {
         &self.options
     }
 
-    /// All identities.
-    #[must_use]
-    pub fn identities(&self) -> Snapshot {
-        self.identities.snapshot()
+    /// All identities, with the labels that a set gives to blocks: those of its CIDR groups, and of
+    /// the DNS names that its rules speak of.
+    ///
+    /// # Errors
+    /// [`AskError::Allocate`].
+    pub fn identities(&self, set: &PolicySet) -> Result<Snapshot, AskError> {
+        let labelled: Vec<_> = self
+            .places
+            .iter()
+            .map(|place| (place, labels(place, &self.places, set)))
+            .filter(|(_, labels)| !labels.is_empty())
+            .collect();
+        if labelled.is_empty() {
+            return Ok(self.identities.snapshot());
+        }
+        let mut identities = Identities::new(self.options.families);
+        for (id, known) in self.identities.iter() {
+            let mut labels = known.clone();
+            for (_, more) in labelled.iter().filter(|(place, _)| place.identity == id) {
+                labels = labels.with(more.iter().cloned());
+            }
+            identities.insert_fixed(id, labels)?;
+        }
+        Ok(identities.snapshot())
     }
 
     /// The labels of an identity.
@@ -173,54 +117,6 @@ impl Census {
     #[must_use]
     pub fn everybody(&self) -> &[Party] {
         &self.everybody
-    }
-
-    fn count_everybody(&mut self) -> Result<(), AskError> {
-        let mut everybody = self.parties.clone();
-        for (block, identity) in &self.blocks {
-            let shown =
-                |party: &Party| party.identity == *identity && party.kind == PartyKind::Outside;
-            if !everybody.iter().any(shown) {
-                let name = match block.prefix_len() {
-                    0 => identity.reserved_name().unwrap_or("world").to_owned(),
-                    _ => block.to_string(),
-                };
-                everybody.push(Party::new(name, *identity, PartyKind::Outside));
-            }
-        }
-        everybody.extend(ENTITIES.into_iter().map(entity));
-        everybody.extend(self.strangers()?);
-        everybody.push(Party::unlisted());
-        self.everybody = everybody;
-        Ok(())
-    }
-
-    /// Workloads that nobody has heard of yet, by namespace.
-    fn strangers(&mut self) -> Result<Vec<Party>, AskError> {
-        let place = |party: &Party| Some(self.labels(party.identity)?.namespace()?.to_owned());
-        let mut namespaces: BTreeSet<String> = self.workloads().filter_map(place).collect();
-        let mut elsewhere = "elsewhere".to_owned();
-        while !namespaces.insert(elsewhere.clone()) {
-            elsewhere.push('-');
-            elsewhere.push('x');
-        }
-        let mut strangers = Vec::new();
-        for namespace in namespaces {
-            let name = match namespace == elsewhere {
-                true => "any workload of another namespace".to_owned(),
-                false => format!("any other workload of {namespace}"),
-            };
-            let labels = porin_identity::Workload::new(&namespace)
-                .cluster(&self.options.cluster_name)
-                .build();
-            let labels = labels.map_err(|error| AskError::Labels {
-                workload: name.clone(),
-                error,
-            })?;
-            let identity = self.admit(&labels)?;
-            strangers.push(Party::new(name, identity, PartyKind::Unlisted));
-        }
-        Ok(strangers)
     }
 
     /// The party of a name: a workload (`NAME` or `NAMESPACE/NAME`), a range of the world file, an
@@ -264,13 +160,18 @@ impl Census {
         own.map(|(address, _)| *address).collect()
     }
 
+    /// Whether a range of the world file holds an address.
+    pub(super) fn is_in_range(&self, address: IpAddr) -> bool {
+        self.ranges.iter().any(|range| range.contains(&address))
+    }
+
     /// The longest block around an address decides; the whole of each family is always there.
-    fn identity_of(&self, address: IpAddr) -> IdentityId {
+    pub(super) fn identity_of(&self, address: IpAddr) -> IdentityId {
         let around = self
-            .blocks
+            .places
             .iter()
-            .find(|(block, _)| block.contains(&address));
-        around.map_or(IdentityId::WORLD, |(_, identity)| *identity)
+            .find(|place| place.block.contains(&address));
+        around.map_or(IdentityId::WORLD, |place| place.identity)
     }
 
     fn nobody(&self, name: &str) -> AskError {
@@ -282,7 +183,7 @@ impl Census {
     }
 }
 
-fn entity(identity: IdentityId) -> Party {
+pub(super) fn entity(identity: IdentityId) -> Party {
     let name = identity.reserved_name().unwrap_or("unknown");
     Party::new(name, identity, PartyKind::Entity)
 }

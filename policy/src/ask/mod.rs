@@ -13,19 +13,35 @@
 //! | [`suggest`] | the least policies that allow recorded flows |
 
 mod census;
+mod count;
 mod diff;
 mod error;
+mod expectation;
 mod exposure;
 mod model;
 mod outcome;
 mod party;
+mod place;
 mod port_class;
+mod read_expectation;
+mod recorded;
+mod replay;
+mod suggest;
+mod tested;
 
 pub use census::Census;
 pub use diff::{Change, Effect, diff};
 pub use error::AskError;
+pub use expectation::{Expectation, ExpectedPort, ExpectedRequest};
 pub use exposure::{Exposure, Grant, Reach};
 pub use model::{Connection, Model, Sides};
 pub use outcome::{Breadth, Outcome};
 pub use party::{Party, PartyKind};
 pub use port_class::PortClass;
+pub use recorded::{Recorded, RecordedEnd, Unjudged};
+pub use replay::{Fate, Replayed};
+pub use suggest::{
+    Chosen, ChosenCluster, Remark, SuggestedPeers, SuggestedPolicy, SuggestedRule, Suggestion,
+    suggest,
+};
+pub use tested::Tested;

@@ -79,9 +79,12 @@ impl Model {
     /// Resolves the policies of everybody in a census whom policies can guard.
     ///
     /// # Errors
-    /// [`AskError::Resolve`].
+    /// [`AskError::Resolve`] and [`AskError::Allocate`].
     pub fn new(set: &PolicySet, census: &Arc<Census>) -> Result<Self, AskError> {
-        let mut resolver = Resolver::new(set, &census.identities());
+        let mut resolver = Resolver::new(set, &census.identities(set)?);
+        for (identity, names) in census.named_ports() {
+            resolver.set_named_ports(*identity, names.clone());
+        }
         let mut policies = HashMap::new();
         for party in census.workloads() {
             let resolved = resolver.resolve(party.identity);

@@ -10,6 +10,7 @@ mod network_policy;
 mod ports;
 mod selector;
 mod text;
+mod yaml;
 
 pub(crate) use json::{Fields, Json};
 
