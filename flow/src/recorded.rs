@@ -4,7 +4,7 @@ use porin_policy::ask::{Recorded, RecordedEnd, Unjudged};
 use porin_policy::{Protocol, Verdict};
 
 use crate::endpoint::Endpoint;
-use crate::event::FlowVerdict;
+use crate::event::{EventType, FlowVerdict};
 use crate::flow::Flow;
 use crate::transport::Transport;
 use crate::tuple::TcpFlags;
@@ -54,6 +54,13 @@ impl Flow {
         }
     }
 
+    /// A trace of where a packet came from: no policy has judged it yet.
+    fn is_from(&self) -> bool {
+        let event = self.event.filter(|event| event.class == EventType::TRACE);
+        let point = event.and_then(EventType::observation_point);
+        point.is_some_and(|(name, _)| name.starts_with("FROM_"))
+    }
+
     fn target(&self) -> Option<(Protocol, u16)> {
         Some(match self.transport? {
             Transport::Tcp {
@@ -71,6 +78,9 @@ impl Flow {
     }
 
     fn policy_verdict(&self) -> Result<Verdict, Unjudged> {
+        if self.is_from() {
+            return Err(Unjudged::NoVerdict);
+        }
         match self.verdict {
             FlowVerdict::Forwarded => Ok(Verdict::Allow),
             FlowVerdict::Redirected => Ok(Verdict::Redirect),

@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Exposure(ExposureOf),
     /// Say which recorded flows would be judged differently.
     Replay(Replay),
+    /// Write the least policies that allow recorded flows.
+    Suggest(Suggest),
     /// Check that the policies do what is expected of them.
     Test(Test),
     /// Run files of test vectors.
@@ -177,6 +179,55 @@ pub(crate) struct Replay {
     /// Form of the answer.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,
+}
+
+/// Policies for a recording.
+#[derive(Debug, Args)]
+pub(crate) struct Suggest {
+    /// Recorded flows, a line of JSON each, as `hubble observe -o json` and Porin write them; `-` is
+    /// standard input.
+    #[arg(required = true, value_name = "FLOWS")]
+    pub(crate) flows: Vec<PathBuf>,
+    /// Who exists besides the ends of the flows, so that labels are chosen that leave them out.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) world: Option<PathBuf>,
+    /// Which flows are to be allowed: those that were, or those that were not.
+    #[arg(long, value_enum, default_value_t = Outcomes::Allowed)]
+    pub(crate) verdict: Outcomes,
+    /// Whose allowances are made.
+    #[arg(long, value_enum, default_value_t = Way::Both)]
+    pub(crate) direction: Way,
+    /// Form of the answer: YAML documents, or a `List` in JSON.
+    #[arg(short, long, value_enum, default_value_t = Form::Yaml)]
+    pub(crate) output: Form,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Outcomes {
+    /// Forwarded and redirected flows.
+    Allowed,
+    /// Flows that policy dropped, or would have (audit).
+    Dropped,
+    /// All of them.
+    All,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Way {
+    /// The receivers'.
+    Ingress,
+    /// The senders'.
+    Egress,
+    /// Both, as a flow needs.
+    Both,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// To be read and applied.
+    Yaml,
+    /// For programs.
+    Json,
 }
 
 /// Expectations.

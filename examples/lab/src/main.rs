@@ -15,6 +15,7 @@ mod model;
 mod recording;
 mod replay;
 mod status;
+mod suggest;
 mod test;
 mod vectors;
 
@@ -57,6 +58,7 @@ fn answer(command: &Command, out: &mut impl Write) -> Result<Status, Failure> {
         Command::Lint(asked) => lint::run(asked, out).map(Status::good_if),
         Command::Matrix(asked) => matrix::run(asked, out),
         Command::Replay(asked) => replay::run(asked, out),
+        Command::Suggest(asked) => suggest::run(asked, out),
         Command::Test(asked) => test::run(asked, out),
         Command::Vectors(asked) => vectors::run(asked, out).map(Status::good_if),
     }

@@ -92,21 +92,20 @@ pub(super) fn policies(needs: &BTreeSet<Need>, chooser: &Chooser<'_>) -> Vec<Sug
     let mut shared: Vec<(Chosen, Wants, BTreeSet<IdentityId>)> = Vec::new();
     for ((_, wants), subjects) in &alike {
         for chosen in chooser.choose(subjects, true) {
+            let own = chosen.picked.intersection(subjects).copied();
             let same = shared
                 .iter_mut()
                 .find(|(known, ..)| known.picked == chosen.picked);
-            let (_, all, whom) = match same {
-                Some(known) => known,
-                None => {
-                    shared.push((chosen.clone(), Wants::new(), BTreeSet::new()));
-                    match shared.last_mut() {
-                        Some(new) => new,
-                        None => continue,
-                    }
+            match same {
+                Some((_, all, whom)) => {
+                    all.extend(wants);
+                    whom.extend(own);
                 }
-            };
-            all.extend(wants);
-            whom.extend(chosen.picked.intersection(subjects));
+                None => {
+                    let whom = own.collect();
+                    shared.push((chosen, wants.clone(), whom));
+                }
+            }
         }
     }
     let mut policies: Vec<SuggestedPolicy> = Vec::new();

@@ -124,6 +124,17 @@ pub fn suggest(census: &Census, flows: &[Recorded], directions: &[Direction]) ->
     Suggestion { policies, remarks }
 }
 
+impl Suggestion {
+    /// Whether the policies allow every flow that they were made of.
+    #[must_use]
+    pub fn covers_all(&self) -> bool {
+        !self
+            .remarks
+            .iter()
+            .any(|remark| matches!(remark, Remark::LeftOut { .. } | Remark::PortZero { .. }))
+    }
+}
+
 fn ends(census: &Census, flow: &Recorded) -> Result<(Party, Party), Unjudged> {
     let from = census.end(&flow.source).ok_or(Unjudged::UnknownSource)?;
     let to = census
