@@ -31,11 +31,13 @@ struct Answer {
     changed: Vec<Changed>,
 }
 
+/// Lines that are not read for one reason, and the first of them.
 #[derive(Debug, Serialize)]
 struct Unreadable {
+    reason: String,
+    count: usize,
     file: String,
     line: usize,
-    reason: String,
 }
 
 /// Flows that are judged alike.
@@ -110,14 +112,18 @@ impl Answer {
         self.unjudged = unjudged
             .map(|(reason, count)| (reason.to_string(), *count))
             .collect();
-        let unreadable = recording.unreadable.iter();
-        self.unreadable = unreadable
-            .map(|(place, reason)| Unreadable {
-                file: place.file.clone(),
-                line: place.line,
-                reason: reason.clone(),
-            })
-            .collect();
+        for (Place { file, line }, reason) in &recording.unreadable {
+            let mut known = self.unreadable.iter_mut();
+            match known.find(|known| known.reason == *reason) {
+                Some(known) => known.count += 1,
+                None => self.unreadable.push(Unreadable {
+                    reason: reason.clone(),
+                    count: 1,
+                    file: file.clone(),
+                    line: *line,
+                }),
+            }
+        }
         self.changed = found
             .iter()
             .map(|(replayed, place, count)| Changed {
@@ -153,10 +159,6 @@ fn table(answer: &Answer, out: &mut impl Write) -> Result<(), Failure> {
             writeln!(out, "    {}", Escaped(&line))?;
         }
     }
-    for Unreadable { file, line, reason } in &answer.unreadable {
-        let line = format!("? {file}:{line}: {reason}");
-        writeln!(out, "{}", Escaped(&line))?;
-    }
     let Answer {
         flows,
         judged,
@@ -174,8 +176,15 @@ fn table(answer: &Answer, out: &mut impl Write) -> Result<(), Failure> {
     for (reason, count) in &answer.unjudged {
         writeln!(out, "{count} not judged: {reason}")?;
     }
-    if !answer.unreadable.is_empty() {
-        writeln!(out, "{} not read", answer.unreadable.len())?;
+    for Unreadable {
+        reason,
+        count,
+        file,
+        line,
+    } in &answer.unreadable
+    {
+        let line = format!("{count} not read: {reason} (first {file}:{line})");
+        writeln!(out, "{}", Escaped(&line))?;
     }
     if answer.staged > 0 {
         let staged = answer.staged;
