@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use porin_identity::{Families, Identities, IdentityId, Labels, Snapshot};
 use porin_policy::{
     AllowLocalhost, Direction, Enforcement, Options, Parser, PolicySet, Protocol, Query, Reference,
-    Semantics, Verdict, parse_documents,
+    Semantics, Verdict,
 };
 use serde_json::Value;
 
@@ -98,20 +98,8 @@ fn query(flow: &Value) -> Query {
 
 /// Why a case cannot be asked yet.
 fn not_applicable(case: &Value) -> Option<String> {
-    if case["config"]["node_selector_labels"] == true {
-        return Some("node labels".into());
-    }
-    let policies = case["policies"].as_array().unwrap();
-    policies.iter().find_map(|policy| {
-        let parsed = parse_documents("case.yaml", policy.as_str().unwrap());
-        let refused = parsed.refused.iter().map(|refused| &refused.error);
-        let options = options(&case["config"]);
-        let objections = parsed.documents.iter();
-        let objections = objections.filter_map(|document| document.accept(&options).err());
-        let mut errors = refused.chain(objections);
-        let late = errors.find(|error| error.is_not_yet());
-        late.map(|error| error.kind().to_string())
-    })
+    let labels = case["config"]["node_selector_labels"] == true;
+    labels.then(|| "node labels".into())
 }
 
 fn run(case: &Value) -> Result<usize, String> {

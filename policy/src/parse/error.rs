@@ -50,11 +50,6 @@ impl ParseError {
     pub fn kind(&self) -> &ParseErrorKind {
         &self.0.kind
     }
-
-    /// Whether the document is in order, and only uses what cannot be enforced yet.
-    pub fn is_not_yet(&self) -> bool {
-        matches!(self.0.kind, ParseErrorKind::NotYet { .. })
-    }
 }
 
 impl fmt::Display for ParseError {
@@ -129,14 +124,6 @@ pub enum ParseErrorKind {
     Invalid {
         /// What is wrong and what to do.
         reason: String,
-    },
-    /// A part of the language that this release cannot enforce.
-    #[error(
-        "`{field}` is not enforced by this release, so the document cannot be loaded; leave it out or state the rule without it"
-    )]
-    NotYet {
-        /// The field or construct.
-        field: String,
     },
 }
 

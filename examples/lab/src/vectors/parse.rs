@@ -1,6 +1,6 @@
 //! Documents that are accepted or refused.
 
-use porin::policy::{Options, ParseErrorKind, Semantics, parse_documents};
+use porin::policy::{Options, Semantics, parse_documents};
 use serde::Deserialize;
 
 use super::Fault;
@@ -26,20 +26,11 @@ pub(super) fn run(line: &str) -> Result<Outcome, Fault> {
     let case: Case = serde_json::from_str(line)?;
     let valid = case.ours.as_ref().map_or(case.valid, |ours| ours.valid);
     let parsed = parse_documents("policy.yaml", &case.yaml);
-    for refused in &parsed.refused {
-        match refused.error.kind() {
-            ParseErrorKind::NotYet { field } => return Ok(Outcome::NotApplicable(field.clone())),
-            ParseErrorKind::Kind { kind, .. } => return Ok(Outcome::NotApplicable(kind.clone())),
-            _ => {}
-        }
-    }
     let options = Options::new()
         .semantics(Semantics::Cilium)
         .node_labels(false);
     let mut documents = parsed.documents.iter();
-    let objection = documents
-        .find_map(|document| document.accept(&options).err())
-        .filter(|error| !error.is_not_yet());
+    let objection = documents.find_map(|document| document.accept(&options).err());
     let refused = parsed
         .refused
         .first()
@@ -53,7 +44,10 @@ pub(super) fn run(line: &str) -> Result<Outcome, Fault> {
     let mut differences = Vec::new();
     match refused {
         Some(error) if valid => differences.push(format!("refused, is valid: {error}")),
-        None if !valid => {
+        None if valid && parsed.documents.is_empty() => {
+            differences.push("no document, is valid".to_owned());
+        }
+        None if !valid && !parsed.documents.is_empty() => {
             let why = case.why.unwrap_or_default();
             differences.push(format!("accepted, is refused: {why}"));
         }

@@ -1,7 +1,7 @@
 //! Policy cases: load, resolve, decide every flow with every engine.
 
 use porin::identity::{Identities, IdentityId};
-use porin::policy::{Direction, ParseErrorKind, PolicySet, Query, parse_documents};
+use porin::policy::{Direction, PolicySet, Query};
 
 use super::Fault;
 use super::case::Case;
@@ -10,9 +10,6 @@ use super::tally::{Difference, Outcome};
 
 pub(super) fn run(line: &str, engines: &mut Engines) -> Result<Outcome, Fault> {
     let case: Case = serde_json::from_str(line)?;
-    if let Some(field) = not_yet(&case)? {
-        return Ok(Outcome::NotApplicable(field));
-    }
     let mut differences = Vec::new();
     let set = load(&case, &mut differences)?;
     compare_prefixes(&case, &set, &mut differences);
@@ -37,25 +34,6 @@ pub(super) fn run(line: &str, engines: &mut Engines) -> Result<Outcome, Fault> {
         }
     }
     Ok(Outcome::of(differences))
-}
-
-/// The first thing the case needs that is not built yet.
-fn not_yet(case: &Case) -> Result<Option<String>, Fault> {
-    for document in &case.policies {
-        let parsed = parse_documents("policy", document);
-        let options = case.options().map_err(Fault::of)?;
-        let objections = parsed.documents.iter();
-        let objections = objections.filter_map(|document| document.accept(&options).err());
-        let refused = parsed.refused.iter().map(|refused| &refused.error);
-        for error in refused.chain(objections) {
-            match error.kind() {
-                ParseErrorKind::NotYet { field } => return Ok(Some(field.clone())),
-                ParseErrorKind::Kind { kind, .. } => return Ok(Some(kind.clone())),
-                _ => {}
-            }
-        }
-    }
-    Ok(None)
 }
 
 /// Loads the documents; which of them are refused must be the same.

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use porin::identity::{Families, Identities, IdentityId};
 use porin::policy::{
-    L7Policy, L7Rules, Options, ParseErrorKind, PolicySet, Query, RefusedDocuments, Semantics,
-    Verdict, parse_documents,
+    L7Policy, L7Rules, Options, PolicySet, Query, RefusedDocuments, Semantics, Verdict,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -66,9 +65,6 @@ pub(super) fn run(line: &str) -> Result<Outcome, Fault> {
         Some(Err(difference)) => return Ok(Outcome::of(vec![difference])),
         Some(Ok(_)) => {}
     }
-    if let Some(field) = late(&case.rules) {
-        return Ok(Outcome::NotApplicable(field));
-    }
     if let Some(reason) = &case.merge_error {
         let difference = (!is_conflict(&case.rules)?).then(|| format!("no conflict: {reason}"));
         return Ok(Outcome::of(difference.into_iter().collect()));
@@ -81,20 +77,6 @@ pub(super) fn run(line: &str) -> Result<Outcome, Fault> {
         }
     }
     Ok(Outcome::of(differences))
-}
-
-/// What the rules need that is not enforced yet.
-fn late(rules: &[Rule]) -> Option<String> {
-    let of = |rule: &Rule| {
-        let parsed = parse_documents("case", &document(rules, &rule.from).to_string());
-        let options = Options::new().semantics(Semantics::Cilium);
-        let error = parsed.documents.first()?.accept(&options).err()?;
-        match error.kind() {
-            ParseErrorKind::NotYet { field } => Some(field.clone()),
-            _ => None,
-        }
-    };
-    rules.iter().find_map(of)
 }
 
 /// What becomes of a connection.

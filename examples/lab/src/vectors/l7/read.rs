@@ -8,7 +8,7 @@ use crate::vectors::Fault;
 /// Reads an element of `toPorts` that stands in this list of a policy.
 ///
 /// # Errors
-/// It is refused, and why. What is read but not enforced yet is not refused.
+/// It is refused, and why.
 pub(super) fn port_rule(list: &str, element: &Value) -> Result<L7Rules, String> {
     let document = json!({
         "apiVersion": "cilium.io/v2",
@@ -23,7 +23,7 @@ pub(super) fn port_rule(list: &str, element: &Value) -> Result<L7Rules, String> 
         .clone()
         .filter_map(|one| one.accept(&options).err());
     let refused = parsed.refused.iter().map(|refused| &refused.error);
-    if let Some(error) = refused.chain(objections).find(|error| !error.is_not_yet()) {
+    if let Some(error) = refused.chain(objections).next() {
         return Err(error.to_string());
     }
     let specs = documents.flat_map(|document| &document.specs);
