@@ -67,6 +67,15 @@ fn names_services_and_groups_are_peers() {
             Peer::Fqdn(FqdnPeer::Pattern("".into())),
         ]
     );
+    let odd = document(
+        "CiliumNetworkPolicy",
+        "{endpointSelector: {}, egress: [{toFQDNs: [{matchName: a..b}]}]}",
+    );
+    let strict = odd.accept(&Options::new()).unwrap_err().to_string();
+    assert!(strict.contains("`a..b` is the name of nothing"), "{strict}");
+    let cilium = Options::new().semantics(Semantics::Cilium);
+    assert!(odd.accept(&cilium).is_ok());
+
     let services = peers(
         "egressDeny",
         "toServices: [{k8sService: {serviceName: db, namespace: data}}, \

@@ -60,3 +60,34 @@ fn blocks(spec: &PortSpec) -> usize {
     };
     blocks * spec.protocol.protocols().count()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml::{MAX_ALL_NODES, MAX_DEPTH, MAX_NODES, MAX_TEXT};
+
+    #[test]
+    fn the_page_of_languages_names_the_bounds() {
+        let page = include_str!("../../../docs/languages.md");
+        for (what, limit) in [
+            ("a file", format!("{MAX_TEXT} bytes")),
+            (
+                "nodes of a document, aliases counted each time",
+                MAX_NODES.to_string(),
+            ),
+            ("nodes of a file", MAX_ALL_NODES.to_string()),
+            ("nesting", MAX_DEPTH.to_string()),
+            (
+                "rules of a file, those about content included",
+                MAX_RULES.to_string(),
+            ),
+            (
+                "peers times blocks of ports, over all rules of a document",
+                MAX_KEYS.to_string(),
+            ),
+        ] {
+            let row = format!("| {what} | {limit} |");
+            assert!(page.contains(&row), "{row}");
+        }
+    }
+}
