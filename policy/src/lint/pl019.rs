@@ -8,6 +8,7 @@ use super::finding::Suggestion;
 use super::registry::{Found, PeerAt, Run};
 use super::side::is_negative;
 use crate::peers::{Peer, Peers};
+use crate::rule::Action;
 use crate::scope::scope_peer;
 
 pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
@@ -40,6 +41,8 @@ fn report<'a>(run: &Run<'a>, at: &PeerAt<'a>, written: &Selector) -> Option<Foun
         Some((editor.location(node.start), editor.replace(node, by)))
     });
     let (location, edits) = match found {
+        // A denial of fewer lets more through.
+        Some((location, _)) if at.rule.action == Action::Deny => (location, Vec::new()),
         Some((location, edit)) => (location, vec![edit]),
         None => (at.rule.location.clone(), Vec::new()),
     };

@@ -17,7 +17,9 @@ pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
             continue;
         };
         for (place, port) in element.ports.iter().enumerate() {
-            if let Some(remark) = remark(port) {
+            if let Some(mut remark) = remark(port) {
+                // A denial of fewer ports lets more through.
+                remark.instead = remark.instead.filter(|_| clause.allows());
                 found.extend(report(run, clause, place, remark));
             }
         }
