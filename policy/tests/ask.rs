@@ -385,3 +385,259 @@ fn outcomes_that_prove_more_are_narrower() {
     assert!(never.is_closed());
     assert_eq!(flow.query(Direction::Egress).port, 80);
 }
+
+/// What changes for `from` on its way to `p-a` on TCP port 80, between two ingress rules.
+fn effects(old: &str, new: &str, from: &str) -> Vec<Effect> {
+    let set = |rule: &str| {
+        let body = format!("endpointSelector: {{matchLabels: {{app: a}}}}\n{rule}");
+        load(&Options::new(), &[policy("x", &body)])
+    };
+    let (old, new) = (set(old), set(new));
+    let world = World::parse("world.yaml", WORLD).unwrap();
+    let census = Arc::new(Census::new(&world, &[&old, &new]).unwrap());
+    let models = [&old, &new].map(|set| Model::new(set, &census).unwrap());
+    let changes = diff(&models[0], &models[1]);
+    let (from, to) = (census.party(from).unwrap(), census.party("p-a").unwrap());
+    told(&changes, &from, &to, Protocol::TCP, 80)
+}
+
+#[test]
+fn content_rules_that_grow_are_wider_unless_they_are_covered() {
+    let http = |rules: &str| {
+        format!(
+            "ingress: [{{fromEndpoints: [{{matchLabels: {{app: b}}}}], toPorts: [{{ports: [{{port: '80', protocol: TCP}}], {rules}}}]}}]"
+        )
+    };
+    let get = http("rules: {http: [{method: GET}]}");
+    for (old, new, effect) in [
+        (
+            &get,
+            http("rules: {http: [{method: GET}, {method: PUT}]}"),
+            Some(Effect::Widened),
+        ),
+        (
+            &get,
+            http("rules: {http: [{method: GET}, {method: GET, path: /a}]}"),
+            None,
+        ),
+        (
+            &get,
+            http("rules: {http: [{method: GET, path: /a}]}"),
+            Some(Effect::Narrowed),
+        ),
+        (
+            &get,
+            http("rules: {http: [{method: POST}]}"),
+            Some(Effect::Widened),
+        ),
+        (&get, http("rules: {http: [{}]}"), Some(Effect::Widened)),
+        (
+            &http("rules: {http: [{}]}"),
+            get.clone(),
+            Some(Effect::Narrowed),
+        ),
+        (&http("rules: {}"), get.clone(), Some(Effect::Narrowed)),
+        (
+            &http("rules: {}"),
+            http("rules: {http: [{}]}"),
+            Some(Effect::Rerouted),
+        ),
+        (&get, http("rules: {}"), Some(Effect::Widened)),
+        (&get, "ingress: []".to_owned(), Some(Effect::Denied)),
+        (
+            &"ingress: []".to_owned(),
+            get.clone(),
+            Some(Effect::Allowed),
+        ),
+        (&get, get.clone(), None),
+    ] {
+        let found = effects(old, &new, "p-b");
+        assert_eq!(found.first(), effect.as_ref(), "{old}\n{new}");
+    }
+}
+
+#[test]
+fn authentication_that_goes_is_wider() {
+    let rule =
+        |auth: &str| format!("ingress: [{{fromEndpoints: [{{matchLabels: {{app: b}}}}]{auth}}}]");
+    let (plain, proved) = (rule(""), rule(", authentication: {mode: required}"));
+    assert_eq!(effects(&proved, &plain, "p-b"), [Effect::Widened]);
+    assert_eq!(effects(&plain, &proved, "p-b"), [Effect::Narrowed]);
+    let never = rule(", authentication: {mode: test-always-fail}");
+    assert_eq!(effects(&never, &proved, "p-b"), [Effect::Allowed]);
+}
+
+const STAGED: &str = r#"
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: tried, namespace: p, annotations: {policy.porin.dev/staged: "true"}}
+spec:
+  endpointSelector: {matchLabels: {app: a}}
+  ingress:
+  - fromEndpoints: [{matchLabels: {app: b}}]
+    toPorts: [{ports: [{port: "80", protocol: TCP}]}]
+"#;
+
+#[test]
+fn both_verdicts_are_shown_where_rules_are_staged() {
+    let model = model(&[STAGED]);
+    let allowed = connection(&model, "p-b", "p-a", Protocol::TCP, 80);
+    let closed = connection(&model, "q-b", "p-a", Protocol::TCP, 80);
+    let verdicts = |connection: &Connection| {
+        let sides = model.judge(connection).unwrap();
+        (sides.verdict(), sides.staged())
+    };
+    assert_eq!(verdicts(&allowed), (Verdict::Allow, Some(Verdict::Allow)));
+    assert_eq!(verdicts(&closed), (Verdict::Allow, Some(Verdict::Deny)));
+    let other = connection(&model, "p-a", "q-b", Protocol::TCP, 80);
+    let staged = model.judge(&other).unwrap().staged();
+    assert!(staged.is_none_or(|staged| staged == Verdict::Allow));
+    let text = model.explain(&closed).unwrap().last().unwrap().to_string();
+    assert!(text.contains("staged: denied"), "{text}");
+    let map = model
+        .exposure(&model.census().party("p-a").unwrap())
+        .unwrap();
+    let tried: Vec<_> = map
+        .inbound
+        .grants
+        .iter()
+        .map(|grant| (grant.is_for_anybody(), grant.staged))
+        .collect();
+    assert!(tried.contains(&(true, Some(Verdict::Deny))), "{tried:?}");
+    assert!(tried.contains(&(false, Some(Verdict::Allow))), "{tried:?}");
+}
+
+#[test]
+fn a_staged_rule_that_would_allow_is_a_near_miss() {
+    let deny = policy(
+        "guard",
+        "endpointSelector: {matchLabels: {app: a}}\ningress: []",
+    );
+    let model = model(&[STAGED, &deny]);
+    let asked = connection(&model, "p-b", "p-a", Protocol::TCP, 80);
+    let explained = model.explain(&asked).unwrap();
+    let ingress = explained.last().unwrap();
+    let names: Vec<_> = ingress
+        .near_misses
+        .iter()
+        .map(|miss| miss.obstacle.name())
+        .collect();
+    assert_eq!(names, ["staged"], "{ingress}");
+}
+
+#[test]
+fn a_weaker_tier_is_named() {
+    let admin = r#"
+apiVersion: policy.networking.k8s.io/v1alpha1
+kind: AdminNetworkPolicy
+metadata: {name: lock}
+spec:
+  priority: 5
+  subject: {namespaces: {matchLabels: {team: p}}}
+  ingress:
+  - name: lock
+    action: Deny
+    from: [{namespaces: {matchLabels: {team: q}}}]
+"#;
+    let normal = policy(
+        "x",
+        "endpointSelector: {matchLabels: {app: a}}
+ingress: [{fromEndpoints: [{matchLabels: {'k8s:io.kubernetes.pod.namespace': q}}]}]",
+    );
+    let model = model(&[admin, &normal]);
+    let asked = connection(&model, "q-b", "p-a", Protocol::TCP, 80);
+    let explained = model.explain(&asked).unwrap();
+    let ingress = explained.last().unwrap();
+    assert_eq!(ingress.decision.verdict(), Verdict::Deny);
+    let misses: Vec<_> = ingress
+        .near_misses
+        .iter()
+        .map(|miss| miss.obstacle.name())
+        .collect();
+    assert_eq!(misses, ["tier"], "{ingress}");
+    assert!(
+        ingress
+            .weaker
+            .iter()
+            .any(|one| one.because == porin_policy::Weaker::Tier),
+        "{ingress}"
+    );
+}
+
+#[test]
+fn port_names_lead_to_ports_in_both_directions() {
+    let text = policy(
+        "x",
+        "endpointSelector: {}
+ingress: [{toPorts: [{ports: [{port: https, protocol: TCP}]}]}]
+egress: [{toPorts: [{ports: [{port: https, protocol: TCP}]}]}]",
+    );
+    let world = WORLD.replace("ports: [{port: 443}]", "ports: [{port: 443, name: https}]");
+    let world = World::parse("world.yaml", &world).unwrap();
+    let set = load(&Options::new(), &[text]);
+    let model = Model::new(&set, &Arc::new(Census::new(&world, &[&set]).unwrap())).unwrap();
+    for (to, port, verdict) in [
+        ("p-a", 443, Verdict::Allow),
+        ("p-a", 80, Verdict::Deny),
+        ("p-b", 443, Verdict::Deny),
+    ] {
+        let asked = connection(&model, "p-b", to, Protocol::TCP, port);
+        assert_eq!(model.judge(&asked).unwrap().verdict(), verdict, "{asked}");
+    }
+}
+
+#[test]
+fn expectations_are_judged_with_their_requests() {
+    use porin_policy::ask::Expectation;
+    let text = policy(
+        "api",
+        "endpointSelector: {matchLabels: {app: a}}
+ingress:
+- fromEndpoints: [{matchLabels: {app: b}}]
+  toPorts: [{ports: [{port: '80', protocol: TCP}], rules: {http: [{method: GET, path: /a.*}]}}]",
+    );
+    let model = model(&[&text]);
+    let tests = r#"
+tests:
+- {from: p-b, to: p-a, port: 80, http: {path: /abc}, expect: allowed, rule: 'cnp/p/api ingress[0]'}
+- {from: p-b, to: p-a, port: 80, http: {method: PUT, path: /abc}, expect: denied}
+- {from: p-b, to: p-a, port: 80, expect: redirected, rule: cnp/p/api}
+- {from: [q-a, q-b], to: p-a, port: 80, expect: denied}
+- {from: p-b, to: p-a, port: 80, http: {path: /b}, expect: allowed}
+- {from: p-b, to: p-a, port: 80, expect: redirected, rule: cnp/p/other}
+- {from: q-a, to: p-a, port: 80, expect: denied, authentication: required}
+"#;
+    let tests = Expectation::parse("tests.yaml", tests).unwrap();
+    let complaints: Vec<usize> = tests
+        .iter()
+        .map(|test| {
+            model
+                .test(test)
+                .unwrap()
+                .iter()
+                .map(|one| one.complaints.len())
+                .sum()
+        })
+        .collect();
+    assert_eq!(complaints, [0, 0, 0, 0, 1, 1, 1]);
+    for (text, place) in [
+        ("tests: [{from: a, to: b, port: 80}]", "t.yaml:1:9"),
+        ("tests: [{from: a, port: 80, expect: denied}]", "t.yaml:1:9"),
+        ("tests: [{from: a, to: b, expect: denied}]", "t.yaml:1:9"),
+        (
+            "tests: [{from: a, to: b, port: 80, expect: deny}]",
+            "t.yaml:1:9",
+        ),
+        (
+            "tests: [{from: a, to: b, port: 70000, expect: denied}]",
+            "t.yaml:1:32",
+        ),
+        (
+            "tests: [{from: a, to: b, port: 1, expect: denied, xhttp: {}}]",
+            "t.yaml:1:51",
+        ),
+    ] {
+        let error = Expectation::parse("t.yaml", text).unwrap_err().to_string();
+        assert!(error.starts_with(place), "{text}: {error}");
+    }
+}

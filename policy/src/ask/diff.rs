@@ -189,9 +189,21 @@ fn effect(before: &Outcomes, after: &Outcomes) -> Option<Effect> {
     match breadth {
         Breadth::Wider | Breadth::Unlike => Some(Effect::Widened),
         Breadth::Narrower => Some(Effect::Narrowed),
-        Breadth::Same if before != after => Some(Effect::Rerouted),
+        Breadth::Same if !same_way(before, after) => Some(Effect::Rerouted),
         Breadth::Same => None,
     }
+}
+
+/// Whether the same proxies read the flow, if any do.
+fn same_way(before: &Outcomes, after: &Outcomes) -> bool {
+    let reader = |outcome: &Outcome| {
+        let parser = outcome.redirect.map(|redirect| redirect.parser);
+        let l7 = outcome.l7.as_ref();
+        let named = l7.map(|l7| (l7.parser_name.clone(), l7.listener.clone()));
+        (parser, named)
+    };
+    let readers = |sides: &Outcomes| -> Vec<_> { sides.iter().flatten().map(reader).collect() };
+    readers(before) == readers(after)
 }
 
 /// A flow of the class, to a port that the target listens on if there is one.

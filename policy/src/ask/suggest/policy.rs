@@ -72,6 +72,9 @@ impl SuggestedPolicy {
     }
 }
 
+/// Ports of one peer, or of several alike.
+type Ports = BTreeSet<(Protocol, u16)>;
+
 /// What one subject needs, without the subject.
 type Wants = BTreeSet<(Direction, PeerKey, (Protocol, u16))>;
 
@@ -125,13 +128,12 @@ pub(super) fn policies(needs: &BTreeSet<Need>, chooser: &Chooser<'_>) -> Vec<Sug
 
 fn rules(wants: &Wants, chooser: &Chooser<'_>) -> Vec<SuggestedRule> {
     // Each peer with its ports; ports and message types cannot stand in one rule.
-    let mut ports: BTreeMap<(Direction, PeerKey, bool), BTreeSet<(Protocol, u16)>> =
-        BTreeMap::new();
+    let mut ports: BTreeMap<(Direction, PeerKey, bool), Ports> = BTreeMap::new();
     for (direction, peer, port) in wants {
         let key = (*direction, *peer, port.0.has_ports());
         ports.entry(key).or_default().insert(*port);
     }
-    let mut alike: BTreeMap<(Direction, BTreeSet<(Protocol, u16)>), Vec<PeerKey>> = BTreeMap::new();
+    let mut alike: BTreeMap<(Direction, Ports), Vec<PeerKey>> = BTreeMap::new();
     for ((direction, peer, _), ports) in ports {
         alike.entry((direction, ports)).or_default().push(peer);
     }
