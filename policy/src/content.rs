@@ -28,6 +28,17 @@ impl L7Rules {
         open || self.is_empty()
     }
 
+    /// Whether a rule says outright that everything passes: there is none, or one that asks for
+    /// nothing. (Names have no such rule: that a pattern fits every one is left to the DNS proxy.)
+    pub(crate) fn is_unrestricted(&self) -> bool {
+        let outright = match self {
+            Self::None | Self::Dns(_) => false,
+            Self::Http(rules) => rules.contains(&HttpRule::default()),
+            Self::Kafka(_) | Self::Other { .. } => self.is_open(),
+        };
+        outright || self.is_empty()
+    }
+
     /// Adds the rules of another list of the same kind; each stands once. A list of another kind
     /// takes the place of an empty one and has no say otherwise.
     pub(crate) fn unite(&mut self, other: &Self) {

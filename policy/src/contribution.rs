@@ -33,25 +33,46 @@ pub(crate) enum Does {
     Allow,
     /// Skips the rest of its tier.
     Pass,
-    /// Allow what the parser lets through; `open` if its rules let everything through.
-    Inspect {
-        parser: Parser,
-        open: bool,
-    },
+    /// Allow what the parser lets through.
+    Inspect(Inspection),
+}
+
+/// What a proxy is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Inspection {
+    pub(crate) parser: Parser,
+    /// The name of a parser that the policy names, as a number in the lane.
+    pub(crate) name: u32,
+    /// Whether the rules let everything through.
+    pub(crate) open: bool,
+    /// Whether every server name may be asked for.
+    pub(crate) unnamed: bool,
+    /// Whether the flow has to go to the proxy even if nothing can be refused there.
+    pub(crate) kept: bool,
+}
+
+impl Inspection {
+    /// Whether the same proxy reads for both.
+    pub(crate) fn reads_as(self, other: Self) -> bool {
+        (self.parser, self.name) == (other.parser, other.name)
+    }
 }
 
 impl Does {
     /// What a part does. Where nothing is denied by default (`eased`), HTTP and DNS rules cannot deny
-    /// either.
-    pub(crate) fn of(part: &Part, eased: bool) -> Self {
+    /// either. `name` is the number of the parser's name.
+    pub(crate) fn of(part: &Part, eased: bool, name: u32) -> Self {
         match (part.action, &part.content) {
             (Action::Deny, _) => Self::Deny,
             (Action::Pass, _) => Self::Pass,
             (Action::Allow, None) => Self::Allow,
-            (Action::Allow, Some(content)) => Self::Inspect {
+            (Action::Allow, Some(content)) => Self::Inspect(Inspection {
                 parser: content.parser,
-                open: content.passes_all(eased),
-            },
+                name,
+                open: content.is_open(eased),
+                unnamed: content.server_names.is_empty(),
+                kept: content.is_kept(),
+            }),
         }
     }
 
@@ -60,17 +81,28 @@ impl Does {
         match self {
             Self::Deny => Some(Verdict::Deny),
             Self::Allow => Some(Verdict::Allow),
-            Self::Inspect { .. } => Some(Verdict::Redirect),
+            Self::Inspect(_) => Some(Verdict::Redirect),
             Self::Pass => None,
         }
     }
 
-    /// Who reads the content, if anybody does.
-    pub(crate) fn parser(self) -> Option<Parser> {
+    /// What a proxy is asked to do, if one is.
+    pub(crate) fn inspection(self) -> Option<Inspection> {
         match self {
-            Self::Inspect { parser, .. } => Some(parser),
+            Self::Inspect(inspection) => Some(inspection),
             Self::Deny | Self::Allow | Self::Pass => None,
         }
+    }
+
+    /// Whether it allows every server name.
+    pub(crate) fn is_unnamed(self) -> bool {
+        self.inspection()
+            .is_none_or(|inspection| inspection.unnamed)
+    }
+
+    /// Who reads the content, if anybody does.
+    pub(crate) fn parser(self) -> Option<Parser> {
+        self.inspection().map(|inspection| inspection.parser)
     }
 }
 
@@ -92,7 +124,7 @@ impl Contribution {
     pub(crate) fn computed(does: Does, level: Level, cookie: RuleCookie) -> Self {
         let rank = match does {
             Does::Deny => 255,
-            Does::Allow | Does::Inspect { .. } => 1,
+            Does::Allow | Does::Inspect(_) => 1,
             Does::Pass => 0,
         };
         Self {

@@ -52,6 +52,8 @@ pub(crate) struct Place<'a> {
 pub(crate) struct Drafted {
     pub(crate) any: Vec<Contribution>,
     pub(crate) parts: Vec<Part>,
+    /// The names of parsers that policies name.
+    names: Vec<Box<str>>,
     selectors: HashMap<Peerage, Picked>,
 }
 
@@ -161,7 +163,8 @@ impl<'a, 'r> Draft<'a, 'r> {
     }
 
     fn place(&self, drafted: &mut Drafted, who: Who, number: u32, group: &PortGroup, part: Part) {
-        let does = Does::of(&part, self.place.eased);
+        let name = drafted.name(&part);
+        let does = Does::of(&part, self.place.eased, name);
         let rank = rank(part.action, part.content.as_deref());
         let contribution = Contribution {
             key: PortKey::ANY,
@@ -210,6 +213,20 @@ impl<'a, 'r> Draft<'a, 'r> {
 }
 
 impl Drafted {
+    /// The number of a parser's name; 0 if it has none.
+    fn name(&mut self, part: &Part) -> u32 {
+        let content = part.content.as_ref();
+        let Some(name) = content.and_then(|content| content.parser_name.as_ref()) else {
+            return 0;
+        };
+        let known = self.names.iter().position(|known| known == name);
+        let place = known.unwrap_or_else(|| {
+            self.names.push(name.clone());
+            self.names.len() - 1
+        });
+        u32::try_from(place + 1).unwrap_or(u32::MAX)
+    }
+
     fn add(
         &mut self,
         who: Who,

@@ -1,11 +1,13 @@
 //! What the proxies are told about a flow.
 
-use crate::contribution::{Contribution, Does, surviving};
+use std::collections::BTreeSet;
+
+use crate::contribution::{Contribution, surviving};
 use crate::l7::{DnsRule, L7Rules};
 use crate::lane::LanePolicy;
 use crate::part::listener_name;
 use crate::ports::Content;
-use crate::weigh::{not_denied, reaches_proxies};
+use crate::weigh::not_denied;
 use crate::{L7Policy, MapEntry, Parser, Semantics};
 
 impl LanePolicy {
@@ -29,31 +31,29 @@ impl LanePolicy {
             .copied()
             .find(|c| c.does.parser() == Some(redirect.parser) && c.cookie == entry.cookie)?;
         let own = self.content_of(first)?;
-        let mut told = L7Policy {
+        let listener = |content: &Content| {
+            let one = content.listener.as_ref();
+            one.map(|one| listener_name(one, namespace))
+        };
+        let listener_of_own = listener(own);
+        let inspection = first.does.inspection()?;
+        let knows = |other: &Contribution| match self.content_of(other) {
+            Some(content) if content.parser == Parser::Listener => {
+                listener(content) == listener_of_own
+            }
+            _ => self.scale.hears(first, inspection, other),
+        };
+        let heard = allowed.iter().filter(|other| knows(other));
+        let heard: Vec<_> = heard.map(|other| self.content_of(other)).collect();
+        let (rules, open) = self.rules(own, &heard);
+        Some(L7Policy {
             parser: own.parser,
             parser_name: own.parser_name.clone(),
-            unrestricted: false,
-            rules: L7Rules::None,
-            server_names: own.server_names.clone(),
-            listener: own
-                .listener
-                .as_ref()
-                .map(|one| listener_name(one, namespace)),
-        };
-        match own.parser {
-            Parser::Listener => told.unrestricted = true,
-            Parser::Tls => {
-                told.unrestricted = true;
-                self.add_names(&mut told.server_names, &allowed);
-            }
-            Parser::Http | Parser::Kafka | Parser::Dns | Parser::Other => {
-                told.unrestricted = self.add_rules(&mut told.rules, first, own, &allowed);
-            }
-        }
-        if told.unrestricted {
-            told.rules = L7Rules::None;
-        }
-        Some(told)
+            unrestricted: open,
+            rules: if open { L7Rules::None } else { rules },
+            server_names: server_names(&heard),
+            listener: listener_of_own,
+        })
     }
 
     fn content_of(&self, contribution: &Contribution) -> Option<&Content> {
@@ -63,69 +63,53 @@ impl LanePolicy {
             .as_deref()
     }
 
-    /// Adds the rules of everybody who has the same proxy's ear; whether they let everything through.
-    fn add_rules(
-        &self,
-        rules: &mut L7Rules,
-        first: &Contribution,
-        own: &Content,
-        allowed: &[&Contribution],
-    ) -> bool {
-        let cilium = self.scale.semantics == Semantics::Cilium;
-        let mut open = false;
-        for other in allowed {
-            match self.content_of(other) {
-                Some(content)
-                    if content.parser == own.parser && content.parser_name == own.parser_name =>
-                {
-                    let of_group =
-                        !cilium || own.parser != Parser::Dns || other.group == first.group;
-                    if of_group {
-                        rules.unite(&content.rules);
-                        open |= self.add_open(rules, content);
-                    }
+    /// The rules of all that the proxy knows of, and whether something lets everything through. `None`
+    /// stands for an allowance without rules, which does so upstream, like one that is for another
+    /// parser.
+    fn rules(&self, own: &Content, heard: &[Option<&Content>]) -> (L7Rules, bool) {
+        let reads = |content: &Content| {
+            (content.parser, &content.parser_name) == (own.parser, &own.parser_name)
+        };
+        let mut rules = L7Rules::None;
+        let mut open = matches!(own.parser, Parser::Tls | Parser::Listener);
+        for content in heard {
+            match content {
+                Some(content) if reads(content) => {
+                    rules.unite(&content.rules);
+                    open |= self.opens(&mut rules, content);
                 }
-                Some(_) => {}
-                None => open |= self.scale.opens(first, own.parser, other),
+                _ => open |= self.scale.semantics == Semantics::Cilium,
             }
         }
-        open
+        (rules, open)
     }
 
-    /// Whether rules let everything through. For the DNS proxy that is a rule like the others.
-    fn add_open(&self, rules: &mut L7Rules, content: &Content) -> bool {
-        let open = content.is_open(self.eased);
+    /// Whether rules let everything through outright. For the DNS proxy that is a rule like the
+    /// others.
+    fn opens(&self, rules: &mut L7Rules, content: &Content) -> bool {
+        let eased = self.eased && matches!(content.parser, Parser::Http | Parser::Dns);
+        let open = content.open || eased;
         if !open || content.parser != Parser::Dns || content.rules.is_empty() {
             return open;
         }
-        if !rules.is_open() {
-            rules.unite(&L7Rules::Dns(vec![DnsRule {
-                match_name: None,
-                match_pattern: Some("*".into()),
-            }]));
-        }
+        rules.unite(&L7Rules::Dns(vec![DnsRule {
+            match_name: None,
+            match_pattern: Some("*".into()),
+        }]));
         false
     }
+}
 
-    /// Adds the server names of everybody. Upstream a rule without names lifts them.
-    fn add_names(&self, names: &mut Vec<Box<str>>, allowed: &[&Contribution]) {
-        let cilium = self.scale.semantics == Semantics::Cilium;
-        for other in allowed {
-            let lifts = match (self.content_of(other), other.does) {
-                (Some(content), _) if content.parser == Parser::Tls => {
-                    let new = content.server_names.iter();
-                    let new: Vec<_> = new.filter(|name| !names.contains(name)).cloned().collect();
-                    names.extend(new);
-                    content.server_names.is_empty()
-                }
-                (None, Does::Allow) => cilium && reaches_proxies(other),
-                _ => false,
-            };
-            if lifts {
-                names.clear();
-                return;
-            }
-        }
-        names.sort();
+/// The server names of all that the proxy knows of, in order; one that allows every name lifts them.
+fn server_names(heard: &[Option<&Content>]) -> Vec<Box<str>> {
+    let named = |content: &Option<&Content>| content.is_some_and(|c| !c.server_names.is_empty());
+    if !heard.iter().all(named) {
+        return Vec::new();
     }
+    let names: BTreeSet<_> = heard
+        .iter()
+        .flatten()
+        .flat_map(|c| &c.server_names)
+        .collect();
+    names.into_iter().cloned().collect()
 }

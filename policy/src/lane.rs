@@ -246,7 +246,7 @@ impl LanePolicy {
             (None, own) => own?,
         };
         match first.does {
-            Does::Inspect { .. } => self.scale.weigh(merged(&self.any, own).filter(covers)),
+            Does::Inspect(_) => self.scale.weigh(merged(&self.any, own).filter(covers)),
             Does::Allow | Does::Deny | Does::Pass => self.scale.weigh(std::iter::once(first)),
         }
     }

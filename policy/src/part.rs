@@ -176,10 +176,15 @@ impl Joined {
         if clash && semantics == Semantics::Cilium {
             return Err(Conflict::ServerNames);
         }
-        // Upstream no rules at all let everything through beside others too.
-        self.open = match (self.rules.is_empty(), next.rules.is_empty()) {
-            (true, false) if semantics == Semantics::Strict => next.open,
-            (false, true) if semantics == Semantics::Strict => self.open,
+        // Upstream no rules at all let everything through beside others too. Under Strict a parser
+        // has to be named for that.
+        let silent = |one: &Self| {
+            let named = matches!(one.rules, L7Rules::Other { .. });
+            semantics == Semantics::Strict && one.rules.is_empty() && !named
+        };
+        self.open = match (silent(self), silent(next)) {
+            (true, false) => next.open,
+            (false, true) => self.open,
             _ => self.open || next.open,
         };
         self.rules.unite(&next.rules);

@@ -36,7 +36,7 @@ pub(crate) struct Content {
     /// The strength against other redirects: the smaller is the stronger.
     pub(crate) priority: u16,
     pub(crate) rules: L7Rules,
-    /// Whether the rules let everything through.
+    /// Whether everything passes outright, beside the rules or for want of any.
     pub(crate) open: bool,
     pub(crate) server_names: Vec<Box<str>>,
     pub(crate) tls: TlsRules,
@@ -147,7 +147,7 @@ impl Content {
             parser,
             parser_name,
             priority: own.filter(|own| *own > 0).unwrap_or(parser.priority()),
-            open: element.l7.is_open(),
+            open: element.l7.is_unrestricted(),
             rules: element.l7.clone(),
             server_names: element.server_names.clone(),
             tls: element.tls.clone(),
@@ -155,16 +155,16 @@ impl Content {
         }
     }
 
-    /// Whether a proxy would pass everything. Where nothing is denied by default (`eased`), HTTP and
-    /// DNS rules let everything through.
-    pub(crate) fn passes_all(&self, eased: bool) -> bool {
-        let no_names = self.server_names.is_empty() && self.tls == TlsRules::default();
-        self.is_open(eased) && no_names && self.listener.is_none()
+    /// Whether whoever reads the content lets everything through. Where nothing is denied by default
+    /// (`eased`), HTTP and DNS rules do.
+    pub(crate) fn is_open(&self, eased: bool) -> bool {
+        let at_ease = eased && matches!(self.parser, Parser::Http | Parser::Dns);
+        self.open || at_ease || self.rules.is_open()
     }
 
-    /// Whether the rules let everything through.
-    pub(crate) fn is_open(&self, eased: bool) -> bool {
-        self.open || (eased && matches!(self.parser, Parser::Http | Parser::Dns))
+    /// Whether the flow has to go to the proxy even if its content cannot be refused.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.listener.is_some() || self.tls != TlsRules::default()
     }
 
     /// Whether it holds rules of any kind; an empty list is none.

@@ -37,8 +37,7 @@ fn peer_chain(
     scale: Scale,
     which: Keys,
 ) -> Chain {
-    let inspects =
-        |list: &[Contribution]| list.iter().any(|c| matches!(c.does, Does::Inspect { .. }));
+    let inspects = |list: &[Contribution]| list.iter().any(|c| matches!(c.does, Does::Inspect(_)));
     // Whether a redirect restricts, what authentication is asked for and what a pass leads to depend on
     // both lists; everything else is a comparison of two entries.
     let depends = scale.asks || scale.passes || inspects(own) || inspects(any);

@@ -1,8 +1,8 @@
 //! Who of several contributors wins.
 
-use crate::contribution::{Contribution, Does, surviving};
+use crate::contribution::{Contribution, Does, Inspection, surviving};
 use crate::rule::AuthMode;
-use crate::{EntryAction, MapEntry, Parser, Protocol, Redirect, RuleCookie, Semantics, auth};
+use crate::{EntryAction, MapEntry, Parser, Redirect, RuleCookie, Semantics, auth};
 
 /// How the contributions of a lane are weighed.
 #[derive(Debug, Clone, Copy)]
@@ -25,29 +25,31 @@ impl Scale {
         covering: impl Iterator<Item = &'a Contribution> + Clone,
     ) -> Option<MapEntry> {
         let precedence = covering.clone().next()?.precedence;
-        let mut rest = surviving(covering.clone());
         let denied = MapEntry {
             action: EntryAction::Deny,
             auth: AuthMode::Disabled,
             precedence,
             cookie: RuleCookie::NONE,
         };
-        let Some(first) = rest.next() else {
+        let Some(first) = surviving(covering.clone()).next() else {
             return Some(denied);
         };
         let (first, action) = match first.does {
             Does::Deny => (first, EntryAction::Deny),
             Does::Allow | Does::Pass => (first, EntryAction::Allow),
-            Does::Inspect { parser, open } => {
+            Does::Inspect(inspection) => {
                 let chosen = self.chosen(first, surviving(covering.clone()));
-                let unrestricted = open
-                    || rest
-                        .take_while(not_denied)
-                        .any(|other| self.opens(first, parser, other));
-                let parser = chosen.does.parser().unwrap_or(parser);
+                let inspection = chosen.does.inspection().unwrap_or(inspection);
+                let told = surviving(covering.clone()).take_while(not_denied);
+                let heard: Vec<_> = told
+                    .filter(|other| self.hears(chosen, inspection, other))
+                    .collect();
+                let opens = |other: &&Contribution| self.opens(inspection, other);
                 let redirect = Redirect {
-                    parser,
-                    unrestricted,
+                    parser: inspection.parser,
+                    unrestricted: !inspection.kept
+                        && heard.iter().any(|other| opens(&other))
+                        && heard.iter().any(|other| other.does.is_unnamed()),
                 };
                 (chosen, EntryAction::Redirect(redirect))
             }
@@ -100,26 +102,35 @@ impl Scale {
         found.copied().unwrap_or(first)
     }
 
-    /// Whether `other` lets through what the redirect to `parser` would refuse.
+    /// Whether the proxy of a redirect knows of another allowance.
     ///
-    /// A rule of the same parser that fits everything does. A plain allowance does so only upstream:
-    /// there the stream proxies look at all rules for the peer, the DNS proxy at those that were
-    /// written for exactly its port.
-    pub(crate) fn opens(self, first: &Contribution, parser: Parser, other: &Contribution) -> bool {
-        let cilium = self.semantics == Semantics::Cilium;
-        let of_group = !cilium || parser != Parser::Dns || other.group == first.group;
-        match other.does {
-            Does::Inspect { parser: same, open } => same == parser && open && of_group,
-            Does::Allow if parser == Parser::Dns => cilium && of_group,
-            Does::Allow => cilium && parser != Parser::Listener && reaches_proxies(other),
-            Does::Deny | Does::Pass => false,
+    /// Upstream the stream proxies know all that is said about the flow, but for rules of a listener,
+    /// which hold there alone; the DNS proxy knows what was written for exactly its port. Under Strict
+    /// semantics only that counts which was written for a proxy.
+    pub(crate) fn hears(
+        self,
+        redirect: &Contribution,
+        inspection: Inspection,
+        other: &Contribution,
+    ) -> bool {
+        match (other.does, self.semantics) {
+            (Does::Deny | Does::Pass, _) => false,
+            (Does::Inspect(own), _) if own.parser == Parser::Listener => false,
+            (does, Semantics::Strict) => does.inspection().is_some(),
+            _ if inspection.parser == Parser::Dns => other.group == redirect.group,
+            _ => other.told,
         }
     }
-}
 
-/// Only what reaches TCP concerns the stream proxies.
-pub(crate) fn reaches_proxies(allowance: &Contribution) -> bool {
-    allowance.told && matches!(allowance.key.protocol, Protocol::ANY | Protocol::TCP)
+    /// Whether an allowance that the proxy knows of lets every content through: one without rules for
+    /// its parser does, under Strict semantics only one whose rules say so.
+    fn opens(self, inspection: Inspection, other: &Contribution) -> bool {
+        match other.does {
+            _ if inspection.parser == Parser::Tls => true,
+            Does::Inspect(own) if own.reads_as(inspection) => own.open,
+            _ => self.semantics == Semantics::Cilium,
+        }
+    }
 }
 
 pub(crate) fn not_denied(contribution: &&Contribution) -> bool {

@@ -7,6 +7,7 @@ use super::subject::Subject;
 use super::terms::{Reader, Terms};
 use super::verdict::Contribution;
 use crate::l7::{HttpRule, KafkaRule, L7Rules, Mismatch};
+use crate::port_rule::TlsRules;
 use crate::rule::Action;
 use crate::{L7Policy, Parser, Redirect};
 
@@ -48,7 +49,9 @@ pub(super) fn told(
     };
     let redirect = Redirect {
         parser: reader.parser,
-        unrestricted: policy.server_names.is_empty()
+        unrestricted: terms.listener.is_none()
+            && terms.tls == TlsRules::default()
+            && policy.server_names.is_empty()
             && (policy.unrestricted || never_refuses(&policy.rules)),
     };
     Some((policy, redirect))

@@ -32,8 +32,8 @@ const BELOW: &[(&str, &[&str])] = &[
     ("xtask", &["porin-worlds"]),
 ];
 
-/// Serves tests only, whoever uses it.
-const TESTBED: &str = "porin-testbed";
+/// Serve tests only, whoever uses them.
+const FOR_TESTS: &[&str] = &["porin-testbed", "porin-worlds"];
 
 /// Crates that do no I/O, read no clock and run anywhere…
 const PURE: &[&str] = &["porin-identity", "porin-policy", "porin-flow"];
@@ -58,7 +58,7 @@ fn complaints(metadata: &Metadata) -> Vec<String> {
             let other = dependency.name.as_str();
             let for_tests = dependency.kind == DependencyKind::Development;
             let ours = members.iter().any(|member| member.name.as_str() == other);
-            if ours && !below.contains(&other) && !(for_tests && other == TESTBED) {
+            if ours && !below.contains(&other) && !(for_tests && FOR_TESTS.contains(&other)) {
                 complaints.push(format!("`{name}` must not depend on `{other}`"));
             }
             if PURE.contains(&name) && IMPURE.contains(&other) && !for_tests {
