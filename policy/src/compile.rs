@@ -24,6 +24,8 @@ pub(crate) struct Compiled {
     pub(crate) name: PolicyName,
     pub(crate) specs: Vec<CompiledSpec>,
     pub(crate) rules: Vec<(RuleCookie, Arc<RuleRef>)>,
+    /// The blocks and exceptions that its rules name, whoever else they speak of.
+    blocks: Vec<IpNet>,
     /// Over what the document means, not over how it is laid out; made when it is asked for.
     pub(crate) digest: OnceLock<[u8; 32]>,
 }
@@ -108,12 +110,13 @@ impl Compiled {
     /// Every block and every exception that a rule names, without those of length zero: they name
     /// the world itself.
     pub(crate) fn prefixes(&self) -> impl Iterator<Item = IpNet> + '_ {
-        self.peer_selectors()
-            .filter_map(|peer| match peer {
-                PeerSelector::Cidr(cidr) => Some(cidr),
-                PeerSelector::Labels(_) | PeerSelector::Entity(_) => None,
-            })
-            .flat_map(|cidr| cidr.block().into_iter().chain(cidr.except.iter().copied()))
+        let selectors = self.peer_selectors();
+        let of_services = selectors.filter_map(|peer| match peer {
+            PeerSelector::Cidr(cidr) => cidr.block(),
+            PeerSelector::Labels(_) | PeerSelector::Entity(_) => None,
+        });
+        of_services
+            .chain(self.blocks.iter().copied())
             .map(|block| block.trunc())
             .filter(|block| block.prefix_len() > 0)
     }
@@ -133,14 +136,26 @@ impl Compiled {
 
 /// The names that a document's rules speak of.
 pub(crate) fn fqdns(document: &Document) -> impl Iterator<Item = &FqdnPeer> {
-    let rules = document.specs.iter().flat_map(|spec| &spec.rules);
-    let peers = rules.flat_map(|rule| match &rule.peers {
-        Peers::Listed(peers) => peers.as_slice(),
-        Peers::Unspecified | Peers::Unnamed => &[],
-    });
-    peers.filter_map(|peer| match peer {
+    peers(document).filter_map(|peer| match peer {
         Peer::Fqdn(name) => Some(name),
         _ => None,
+    })
+}
+
+/// The blocks and exceptions that a document's rules speak of.
+fn blocks(document: &Document) -> impl Iterator<Item = IpNet> {
+    let cidrs = peers(document).filter_map(|peer| match peer {
+        Peer::Cidr(cidr) => Some(cidr),
+        _ => None,
+    });
+    cidrs.flat_map(|cidr| cidr.block().into_iter().chain(cidr.except.iter().copied()))
+}
+
+fn peers(document: &Document) -> impl Iterator<Item = &Peer> {
+    let rules = document.specs.iter().flat_map(|spec| &spec.rules);
+    rules.flat_map(|rule| match &rule.peers {
+        Peers::Listed(peers) => peers.as_slice(),
+        Peers::Unspecified | Peers::Unnamed => &[],
     })
 }
 
@@ -175,6 +190,7 @@ pub(crate) fn compile(
         name: document.name.clone(),
         specs,
         rules,
+        blocks: blocks(document).collect(),
         digest: OnceLock::new(),
     }
 }
@@ -394,6 +410,7 @@ pub(crate) fn closed(
         name: refused.clone(),
         specs,
         rules,
+        blocks: Vec::new(),
         digest: OnceLock::new(),
     }
 }

@@ -39,12 +39,25 @@ impl L7Rules {
         outright || self.is_empty()
     }
 
+    /// The same kind without a rule.
+    fn none_of_a_kind(&self) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Http(_) => Self::Http(Vec::new()),
+            Self::Kafka(_) => Self::Kafka(Vec::new()),
+            Self::Dns(_) => Self::Dns(Vec::new()),
+            Self::Other { parser, .. } => Self::Other {
+                parser: parser.clone(),
+                rules: Vec::new(),
+            },
+        }
+    }
+
     /// Adds the rules of another list of the same kind; each stands once. A list of another kind
     /// takes the place of an empty one and has no say otherwise.
     pub(crate) fn unite(&mut self, other: &Self) {
         if self.is_empty() {
-            self.clone_from(other);
-            return;
+            *self = other.none_of_a_kind();
         }
         match (self, other) {
             (Self::Http(ours), Self::Http(theirs)) => add(ours, theirs),

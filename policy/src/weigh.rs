@@ -79,10 +79,11 @@ impl Scale {
         let equals: Vec<_> = rest
             .take_while(|other| other.precedence == first.precedence)
             .collect();
-        if equals
-            .iter()
-            .all(|other| other.does.parser() == first.does.parser())
-        {
+        // A DNS proxy, a listener or a parser with a name is not the same for all who ask for one.
+        let one_for_all =
+            |parser| matches!(parser, Some(Parser::Http | Parser::Kafka | Parser::Tls));
+        let same = |other: &&Contribution| other.does.parser() == first.does.parser();
+        if one_for_all(first.does.parser()) && equals.iter().all(same) {
             return first;
         }
         let narrowest = |any: bool| {

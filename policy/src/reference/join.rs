@@ -108,6 +108,16 @@ pub(super) fn add(mine: L7Rules, theirs: &L7Rules) -> L7Rules {
         }
         mine
     }
+    let mine = match (mine, theirs) {
+        (L7Rules::None, L7Rules::Http(_)) => L7Rules::Http(Vec::new()),
+        (L7Rules::None, L7Rules::Kafka(_)) => L7Rules::Kafka(Vec::new()),
+        (L7Rules::None, L7Rules::Dns(_)) => L7Rules::Dns(Vec::new()),
+        (L7Rules::None, L7Rules::Other { parser, .. }) => L7Rules::Other {
+            parser: parser.clone(),
+            rules: Vec::new(),
+        },
+        (mine, _) => mine,
+    };
     match (mine, theirs) {
         (L7Rules::Http(mine), L7Rules::Http(theirs)) => L7Rules::Http(both(mine, theirs)),
         (L7Rules::Kafka(mine), L7Rules::Kafka(theirs)) => L7Rules::Kafka(both(mine, theirs)),
@@ -116,7 +126,6 @@ pub(super) fn add(mine: L7Rules, theirs: &L7Rules) -> L7Rules {
             let rules = both(rules, theirs);
             L7Rules::Other { parser, rules }
         }
-        (L7Rules::None, theirs) => theirs.clone(),
         (mine, _) => mine,
     }
 }
