@@ -44,11 +44,11 @@ impl Scale {
                 let heard: Vec<_> = told
                     .filter(|other| self.hears(chosen, inspection, other))
                     .collect();
-                let opens = |other: &&Contribution| self.opens(inspection, other);
+                let opens = |other: &Contribution| self.opens(inspection, other);
                 let redirect = Redirect {
                     parser: inspection.parser,
                     unrestricted: !inspection.kept
-                        && heard.iter().any(|other| opens(&other))
+                        && heard.iter().any(|other| opens(other))
                         && heard.iter().any(|other| other.does.is_unnamed()),
                 };
                 (chosen, EntryAction::Redirect(redirect))
