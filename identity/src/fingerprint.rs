@@ -57,6 +57,11 @@ impl Fingerprint {
         self.probe(1 << 24).map(IdentityId::local)
     }
 
+    /// As [`Fingerprint::candidates`], in the numbers of remote nodes.
+    pub fn remote_node_candidates(&self) -> impl Iterator<Item = IdentityId> + use<> {
+        self.probe(1 << 24).map(IdentityId::remote_node)
+    }
+
     fn probe(&self, span: u32) -> impl Iterator<Item = u32> + use<> {
         let word = |at: usize| {
             let bytes = self.0.iter().skip(at).take(8);

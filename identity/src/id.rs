@@ -11,7 +11,7 @@ use crate::error::ParseIdentityError;
 /// |---|---|
 /// | 0 ..= 255 | reserved: the same on every node ([`IdentityId::HOST`], [`IdentityId::WORLD`] …) |
 /// | 256 ..= 2²⁴−1 | cluster: workloads; derived from the labels, fits a VXLAN network identifier |
-/// | bit 24 set | local to one node: CIDR blocks and DNS names |
+/// | bit 24 set | local to one node: CIDR blocks, DNS names, members told apart by address |
 /// | bit 25 set | remote nodes |
 ///
 /// The numbering is that of Cilium (`pkg/identity/numericidentity.go`), so that its tools
@@ -33,7 +33,8 @@ pub enum Scope {
     Reserved,
     /// Workloads; equal on every node.
     Cluster,
-    /// CIDR blocks and DNS names; one node only.
+    /// CIDR blocks, DNS names, and members of workload identities that policies tell apart by their
+    /// addresses; one node only.
     Local,
     /// Other nodes of the cluster.
     RemoteNode,
@@ -116,7 +117,7 @@ impl IdentityId {
         matches!(self.scope(), Scope::Reserved)
     }
 
-    /// A CIDR block or a DNS name, known on one node only.
+    /// A CIDR block, a DNS name or a member told apart by its address, known on one node only.
     #[must_use]
     pub const fn is_local(self) -> bool {
         matches!(self.scope(), Scope::Local)
@@ -144,6 +145,11 @@ impl IdentityId {
     /// The candidate of `bits` in the node-local space.
     pub(crate) const fn local(bits: u32) -> Self {
         Self(LOCAL_BIT | (bits & (LOCAL_BIT - 1)))
+    }
+
+    /// The candidate of `bits` in the space of remote nodes.
+    pub(crate) const fn remote_node(bits: u32) -> Self {
+        Self(REMOTE_NODE_BIT | (bits & (LOCAL_BIT - 1)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The registry: which label set has which number.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -155,6 +156,51 @@ impl Identities {
         let world = Label::reserved(self.families.world_name(Family::of(&block.addr())));
         let own = (block.prefix_len() > 0).then(|| cidr_label(block));
         own.into_iter().chain([world]).chain(extra).collect()
+    }
+
+    /// The identity of one member of another identity whom policies tell apart from the rest by its
+    /// addresses; takes one reference.
+    ///
+    /// Its labels are those of `parent`, so that whatever selects the parent selects it too, with
+    /// `cidr:<address>` for each address and `extra` (names of groups, DNS names). The number means
+    /// something on this node only, and is derived from the labels like every other: that of a
+    /// remote node is in the space of remote nodes, any other among the blocks.
+    ///
+    /// ```
+    /// use porin_identity::Identities;
+    /// let mut identities = Identities::default();
+    /// let api = identities.intern("k8s:app=api".parse()?)?.id;
+    /// let member = identities.intern_member(api, &["10.0.1.5".parse()?], [])?;
+    /// assert!(member.new && member.id.is_local());
+    /// let labels = identities.labels(member.id).map(ToString::to_string);
+    /// assert_eq!(labels.as_deref(), Some("cidr:10.0.1.5/32,k8s:app=api"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`AllocateError::Unknown`] when no identity has the number `parent`; else as
+    /// [`Identities::intern`].
+    pub fn intern_member(
+        &mut self,
+        parent: IdentityId,
+        addresses: &[IpAddr],
+        extra: impl IntoIterator<Item = Label>,
+    ) -> Result<Interned, AllocateError> {
+        let Some(shared) = self.known.labels(parent) else {
+            return Err(AllocateError::Unknown { id: parent });
+        };
+        let block = |address: &IpAddr| cidr_label(canonical(IpNet::from(*address)));
+        let labels = shared.with(addresses.iter().map(block).chain(extra));
+        if let Some(id) = self.by_labels.get(&labels).copied() {
+            self.hold(id);
+            return Ok(Interned { id, new: false });
+        }
+        let fingerprint = Fingerprint::of(&labels);
+        match labels.reserved("remote-node") {
+            true => self.allocate(labels, fingerprint.remote_node_candidates()),
+            false => self.allocate(labels, fingerprint.local_candidates()),
+        }
     }
 
     /// Gives a number to labels by decree: restored state, test worlds. Takes one reference.

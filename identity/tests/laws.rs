@@ -130,6 +130,17 @@ proptest! {
     }
 
     #[test]
+    fn what_selects_an_identity_selects_its_members(terms in vec(requirement(), 0..4), labels in labels(), low in 0..16_u32) {
+        let mut identities = Identities::default();
+        let shared = identities.intern(labels).unwrap().id;
+        let address = IpAddr::V4(Ipv4Addr::from(0x0a00_0000 | low));
+        let member = identities.intern_member(shared, &[address], []).unwrap().id;
+        let selector = Selector::from_parts(terms);
+        let picks = |id| selector.matches(identities.labels(id).unwrap());
+        prop_assert_eq!(picks(shared), picks(member));
+    }
+
+    #[test]
     fn a_cidr_key_fits_what_lies_inside(outer in block(), inner in block()) {
         let label = cidr_label(inner);
         prop_assert_eq!(parse_cidr_key(label.key()), Some(inner));

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
+use std::time::Duration;
+
 use porin_identity::{
-    Families, Identities, IdentityId, Label, LabelFilter, Labels, ParseLabelError, Requirement,
-    Scope, Selector, SelectorKey, Workload, cidr_minus,
+    AllocateError, Families, Identities, IdentityId, Label, LabelFilter, Labels, ParseLabelError,
+    Released, Requirement, Scope, Selector, SelectorKey, Workload, cidr_minus,
 };
 
 fn labels(text: &str) -> Labels {
@@ -160,6 +162,42 @@ fn the_world_is_called_by_family() {
             .to_string(),
         "cidr:10.1.0.0/16,reserved:world"
     );
+}
+
+#[test]
+fn a_member_keeps_the_labels_of_its_identity() {
+    let mut identities = Identities::default();
+    let api = identities
+        .intern("k8s:app=api".parse().unwrap())
+        .unwrap()
+        .id;
+    let addresses = ["10.0.0.5".parse().unwrap(), "fd00::5".parse().unwrap()];
+    let group = Label::new("cidrgroup", "g", "").unwrap();
+    let member = identities.intern_member(api, &addresses, [group]).unwrap();
+    assert!(member.new && member.id.is_local());
+    assert_eq!(
+        identities.labels(member.id).unwrap().to_string(),
+        "cidr:10.0.0.5/32,cidr:fd00--5/128,cidrgroup:g,k8s:app=api"
+    );
+    // IPv4 in the clothes of IPv6 is the same address.
+    let one = identities.intern_member(api, &addresses[..1], []).unwrap();
+    let mapped = ["::ffff:10.0.0.5".parse().unwrap()];
+    let again = identities.intern_member(api, &mapped, []).unwrap();
+    assert_eq!((one.id, again.new), (again.id, false));
+    assert_ne!(one.id, member.id);
+
+    let node = IdentityId::REMOTE_NODE;
+    let node = identities.intern_member(node, &addresses, []).unwrap().id;
+    assert!(node.is_remote_node());
+    let nobody = IdentityId::new(4711);
+    assert_eq!(
+        identities.intern_member(nobody, &addresses, []),
+        Err(AllocateError::Unknown { id: nobody })
+    );
+    // The last reference frees it, and its number rests.
+    let freed = identities.release(member.id, Duration::ZERO).unwrap();
+    assert_eq!(freed, Released::Freed);
+    assert_eq!(identities.labels(member.id), None);
 }
 
 #[test]
