@@ -223,6 +223,7 @@ mod scope;
 mod selector_cache;
 mod service;
 mod set;
+mod split;
 mod staged;
 mod table;
 mod verdict;
@@ -273,6 +274,7 @@ pub use rule::{
 pub use rule_ref::RuleRef;
 pub use service::{Backends, CidrGroup, Service};
 pub use set::{LoadReport, PolicySet, RefusedDocument, RefusedOutcome, Revision, SetHash};
+pub use split::{Criteria, Member};
 pub use staged::{StagedRule, Staging};
 pub use verdict::{Parser, Redirect, Verdict};
 pub use world::{NodeEntry, Outside, Workload, WorkloadPort, World};

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use porin_identity::Families;
 
-use crate::rule::Objector;
+use crate::rule::{Objector, PolicyKind};
 
 /// Whose reading of a policy is enforced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -57,19 +57,21 @@ pub enum NetworkPolicyReading {
     /// pick pods and nothing else.
     #[default]
     Kubernetes,
-    /// As Cilium translates them: rules count in a direction whatever `policyTypes` says, and negative
-    /// namespace selectors pick whatever lacks the label, pod or not.
+    /// As Cilium translates them: rules count in a direction whatever `policyTypes` says, negative
+    /// namespace selectors pick whatever lacks the label, pod or not, and blocks cover what those
+    /// of the Cilium kinds do ([`Options::cidr_match`]).
     Cilium,
 }
 
-/// Whether `ipBlock` of a NetworkPolicy covers the addresses of pods and nodes.
+/// Whether `ipBlock` of a NetworkPolicy covers the addresses of pods. It always covers those of
+/// nodes. Under [`NetworkPolicyReading::Cilium`] neither, but what [`Options::cidr_match`] says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum IpBlocks {
     /// It does: a block is what it says. Identities whose members the block tells apart have to be
     /// split by address.
     #[default]
     MatchPods,
-    /// It speaks of addresses outside of the cluster only, as with Cilium.
+    /// It does not: a pod is known by its labels alone.
     SkipPods,
 }
 
@@ -261,6 +263,22 @@ impl Options {
         Self {
             staged_namespaces: names.into_iter().map(Into::into).collect(),
             ..self
+        }
+    }
+
+    /// Which identities the blocks of a kind are held against besides the world.
+    pub(crate) fn block_reach(&self, kind: PolicyKind) -> CidrMatch {
+        match (kind, self.network_policies, self.ip_blocks) {
+            (PolicyKind::NetworkPolicy, NetworkPolicyReading::Cilium, _) => self.cidr_match,
+            (PolicyKind::NetworkPolicy, _, IpBlocks::SkipPods) => CidrMatch {
+                nodes: true,
+                pods: false,
+            },
+            (kind, _, _) if kind.is_kubernetes() => CidrMatch {
+                nodes: true,
+                pods: true,
+            },
+            _ => self.cidr_match,
         }
     }
 

@@ -22,6 +22,9 @@ pub(crate) struct CidrSelector {
     pub(crate) source: CidrSource,
     pub(crate) except: Arc<[IpNet]>,
     pub(crate) reach: CidrMatch,
+    /// Whether a block of length zero holds every address of its family, like other blocks theirs;
+    /// else it is the world of the family alone.
+    pub(crate) zero_holds_all: bool,
 }
 
 /// Reserved labels of what belongs to a cluster besides its workloads.
@@ -135,7 +138,9 @@ impl CidrSelector {
 
     fn names(&self, labels: &Labels, options: &Options) -> bool {
         match &self.source {
-            CidrSource::Block(block) => lies_in(block.trunc(), labels, options, self.reach.pods),
+            CidrSource::Block(block) => {
+                lies_in(block.trunc(), labels, options, self.zero_holds_all)
+            }
             CidrSource::Group(name) => {
                 labels.has_key(source::CIDRGROUP, &format!("{GROUP_NAME_PREFIX}{name}"))
             }
@@ -168,13 +173,14 @@ fn groups_fit(groups: &Selector, labels: &Labels, semantics: Semantics) -> bool 
     in_group && groups.requirements().iter().all(fits)
 }
 
-/// A block of length zero is the world of its family, and whoever has an address of the family if
-/// pods are meant as well.
-fn lies_in(block: IpNet, labels: &Labels, options: &Options, pods: bool) -> bool {
+/// A block of length zero is the world of its family; whoever has an address of the family, if it
+/// holds all.
+fn lies_in(block: IpNet, labels: &Labels, options: &Options, zero_holds_all: bool) -> bool {
     let family = Family::of(&block.addr());
     let inside = |own: IpNet| block.contains(&own);
     if block.prefix_len() > 0 {
         return labels.blocks().any(inside);
     }
-    labels.reserved(options.families.world_name(family)) || (pods && labels.blocks().any(inside))
+    let world = options.families.world_name(family);
+    labels.reserved(world) || (zero_holds_all && labels.blocks().any(inside))
 }

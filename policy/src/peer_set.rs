@@ -11,7 +11,7 @@ use crate::peers::{CidrPeer, CidrSource, Entity, Peer, Peers, ServicePeer, Servi
 use crate::rule::{Action, PolicyKind, Rule};
 use crate::scope::Scope;
 use crate::service::{Backends, Service};
-use crate::{CidrMatch, IpBlocks, Options, Semantics};
+use crate::{Options, Semantics};
 
 /// The other side of a compiled rule.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -108,22 +108,10 @@ impl PeerCompiler<'_> {
             vec![PeerSelector::Cidr(CidrSelector {
                 source: cidr.source.clone(),
                 except: cidr.except.iter().map(IpNet::trunc).collect(),
-                reach: self.reach(),
+                reach: self.options.block_reach(self.kind),
+                zero_holds_all: self.kind.is_kubernetes() || self.options.cidr_match.pods,
             })]
         })
-    }
-
-    /// Which identities blocks are held against besides the world.
-    fn reach(&self) -> CidrMatch {
-        let all = CidrMatch {
-            nodes: true,
-            pods: true,
-        };
-        match (self.kind, self.options.ip_blocks) {
-            (PolicyKind::NetworkPolicy, IpBlocks::SkipPods) => CidrMatch::default(),
-            (kind, _) if kind.is_kubernetes() => all,
-            _ => self.options.cidr_match,
-        }
     }
 
     fn service(&self, peer: &ServicePeer) -> Vec<PeerSelector> {
@@ -140,6 +128,7 @@ impl PeerCompiler<'_> {
                 source: CidrSource::Block(IpNet::from(*address)),
                 except: Arc::default(),
                 reach: self.options.cidr_match,
+                zero_holds_all: self.options.cidr_match.pods,
             })
         };
         match &service.backends {

@@ -254,7 +254,7 @@ impl SelectorCache {
                 if block.prefix_len() == 0 {
                     candidates.add(&self.intern_entity(Entity::World, id));
                 }
-                if block.prefix_len() > 0 || cidr.reach.pods {
+                if block.prefix_len() > 0 || cidr.zero_holds_all {
                     candidates.add(&self.identities.inside(block));
                     self.asking.by_block.entry(block).or_default().push(id);
                 }

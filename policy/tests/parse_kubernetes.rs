@@ -154,7 +154,7 @@ fn network_policies_are_refused_as_the_api_server_does() {
         ),
         (
             "podSelector: {matchLabels: {\"k8s:app\": a}}",
-            "k.yaml:5:42: spec.podSelector.matchLabels.k8s:app: `k8s:app` is no label key: this kind knows no sources; write `app`",
+            "k.yaml:5:42: spec.podSelector.matchLabels[\"k8s:app\"]: `k8s:app` is no label key: this kind knows no sources; write `app`",
         ),
         (
             "podSelector: {matchExpressions: [{key: $world, operator: Exists}]}",

@@ -7,9 +7,8 @@ use super::finding::Suggestion;
 use super::people::People;
 use super::pl010::peer_place;
 use super::registry::{Found, PeerAt, Run};
-use crate::options::{IpBlocks, Options};
 use crate::peers::{CidrPeer, Peer};
-use crate::rule::{Action, PolicyKind};
+use crate::rule::Action;
 
 /// So many are named.
 const NAMED: usize = 3;
@@ -18,17 +17,9 @@ pub(super) fn run(run: &Run<'_>, found: &mut Vec<Found>) {
     let Some(people) = &run.people else { return };
     for at in run.peers() {
         let Peer::Cidr(cidr) = at.peer else { continue };
-        if !speaks_of_pods(at.of.name.kind, run.options) {
+        if !run.options.block_reach(at.of.name.kind).pods {
             found.extend(report(run, people, &at, cidr));
         }
-    }
-}
-
-fn speaks_of_pods(kind: PolicyKind, options: &Options) -> bool {
-    match kind {
-        PolicyKind::NetworkPolicy => options.ip_blocks == IpBlocks::MatchPods,
-        kind if kind.is_kubernetes() => true,
-        _ => options.cidr_match.pods,
     }
 }
 

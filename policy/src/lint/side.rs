@@ -3,7 +3,7 @@
 use porin_identity::{Operator, Requirement, Selector, SelectorKey, key, source};
 
 use super::cover::covers_selector;
-use crate::options::{IpBlocks, Options};
+use crate::options::Options;
 use crate::peers::{CidrPeer, CidrSource, Entity, Peer, Peers, PodPeer};
 use crate::rule::{Action, Document, PolicyKind, Rule, Spec};
 use crate::scope::scope_peer;
@@ -86,11 +86,8 @@ fn pick(document: &Document, spec: &Spec, peer: &Peer, options: &Options) -> Pic
 
 /// Whether blocks in documents of this kind may speak of workloads or nodes.
 pub(super) fn speaks_of_insiders(kind: PolicyKind, options: &Options) -> bool {
-    match kind {
-        PolicyKind::NetworkPolicy => options.ip_blocks == IpBlocks::MatchPods,
-        kind if kind.is_kubernetes() => true,
-        _ => options.cidr_match.pods || options.cidr_match.nodes,
-    }
+    let reach = options.block_reach(kind);
+    reach.pods || reach.nodes
 }
 
 /// The labels of the workloads that a peer of a Kubernetes kind picks.

@@ -8,7 +8,7 @@ use super::services::{backends, is_meant};
 use super::subject::Subject;
 use crate::peers::{CidrPeer, CidrSource, Entity, FqdnPeer, Peer, Peers};
 use crate::rule::{Action, Document, PolicyKind, Rule, Spec};
-use crate::{IpBlocks, Options};
+use crate::{IpBlocks, NetworkPolicyReading, Options};
 
 /// One selector of the other side. Equal selectors of different rules are the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub(super) enum Who {
 pub(super) enum Reach {
     /// The world, and what [`Options::cidr_match`](crate::Options::cidr_match) adds to it.
     Chosen,
-    /// The world.
-    Outside,
+    /// The world and nodes.
+    NotPods,
     /// Everybody with an address.
     Everywhere,
 }
@@ -124,8 +124,10 @@ fn is_everybody(cidr: &CidrPeer) -> bool {
 }
 
 fn reach(kind: PolicyKind, options: &Options) -> Reach {
-    match (kind, options.ip_blocks) {
-        (PolicyKind::NetworkPolicy, IpBlocks::SkipPods) => Reach::Outside,
+    let upstream = options.network_policies == NetworkPolicyReading::Cilium;
+    match kind {
+        PolicyKind::NetworkPolicy if upstream => Reach::Chosen,
+        PolicyKind::NetworkPolicy if options.ip_blocks == IpBlocks::SkipPods => Reach::NotPods,
         _ if kind.is_kubernetes() => Reach::Everywhere,
         _ => Reach::Chosen,
     }

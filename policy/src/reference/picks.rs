@@ -61,7 +61,7 @@ fn is_eligible(reach: Reach, labels: &Labels, subject: &Subject<'_>) -> bool {
     let mode = subject.options().cidr_match;
     match reach {
         Reach::Everywhere => true,
-        Reach::Outside => world,
+        Reach::NotPods => world || node,
         Reach::Chosen if world => true,
         Reach::Chosen => {
             if node {
@@ -81,8 +81,7 @@ fn lies_in(block: &IpNet, reach: Reach, labels: &Labels, options: &Options) -> b
         return labels.blocks().any(|own| block.trunc().contains(&own));
     }
     let every = match reach {
-        Reach::Everywhere => true,
-        Reach::Outside => false,
+        Reach::Everywhere | Reach::NotPods => true,
         Reach::Chosen => options.cidr_match.pods && options.families.speaks(family),
     };
     let addressed = || labels.blocks().any(|own| Family::of(&own.addr()) == family);
