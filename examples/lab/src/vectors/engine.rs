@@ -10,7 +10,7 @@ use porin::policy::{
 
 use super::Fault;
 use super::answer::Answer;
-use super::kernel::Kernel;
+use super::kernel::{Batch, Kernel};
 use crate::args::EngineChoice;
 use crate::failure::Failure;
 
@@ -45,6 +45,17 @@ pub(crate) struct Posed<'a> {
     /// The ports of the subject's own workload.
     pub(crate) own_ports: &'a PortNames,
 }
+
+/// Questions about a subject whose policy is resolved.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) posed: Posed<'a>,
+    pub(crate) policy: &'a EndpointPolicy,
+    pub(crate) queries: &'a [Query],
+}
+
+/// The answers about each subject, in the order of its queries.
+pub(crate) type Tables = Vec<Vec<Answer>>;
 
 /// What an engine says about a subject.
 pub(crate) struct Told {
@@ -103,14 +114,14 @@ impl Engines {
             false => Some(resolve(posed)),
         };
         let mut told = Vec::with_capacity(self.chosen.len());
-        for engine in &self.chosen {
+        for engine in self.chosen.clone() {
             let policy = match (engine, &compiled) {
                 (Engine::Reference, _) | (_, None) => reference(posed, queries),
                 (_, Some(Err(error))) => Err(error.clone()),
-                (Engine::Kernel, Some(Ok(policy))) => Ok(match &mut self.kernel {
-                    Some(kernel) => Policy::of(policy, kernel.decide(policy, queries)?),
-                    None => return Err(Fault::of("the kernel's engine is not loaded")),
-                }),
+                (Engine::Kernel, Some(Ok(policy))) => {
+                    let answers = self.kernel(&[(policy, queries)])?;
+                    Ok(Policy::of(policy, answers.into_iter().flatten().collect()))
+                }
                 (Engine::Fast, Some(Ok(policy))) => Ok(Policy::of(
                     policy,
                     all(queries, |query| fast(policy, query)),
@@ -119,12 +130,51 @@ impl Engines {
                     Ok(Policy::of(policy, all(queries, |query| map(policy, query))))
                 }
             };
-            told.push(Told {
-                engine: *engine,
-                policy,
-            });
+            told.push(Told { engine, policy });
         }
         Ok(told)
+    }
+
+    /// The answers of every engine about several subjects, in the order of each one's queries.
+    pub(crate) fn ask_all(&mut self, asked: &[Asked<'_>]) -> Result<Vec<(Engine, Tables)>, Fault> {
+        let mut told = Vec::with_capacity(self.chosen.len());
+        for engine in self.chosen.clone() {
+            let answers = match engine {
+                Engine::Reference => {
+                    let one = |asked: &Asked<'_>| {
+                        let policy = reference(&asked.posed, asked.queries).map_err(Fault::of)?;
+                        Ok(policy.answers)
+                    };
+                    asked.iter().map(one).collect::<Result<_, Fault>>()?
+                }
+                Engine::Fast => asked.iter().map(Asked::fast).collect(),
+                Engine::Map => {
+                    let one =
+                        |asked: &Asked<'_>| all(asked.queries, |query| map(asked.policy, query));
+                    asked.iter().map(one).collect()
+                }
+                Engine::Kernel => {
+                    let batch = asked.iter().map(|asked| (asked.policy, asked.queries));
+                    self.kernel(&batch.collect::<Vec<_>>())?
+                }
+            };
+            told.push((engine, answers));
+        }
+        Ok(told)
+    }
+
+    fn kernel(&mut self, batch: &Batch<'_>) -> Result<Tables, Fault> {
+        match &mut self.kernel {
+            Some(kernel) => kernel.decide(batch),
+            None => Err(Fault::of("the kernel's engine is not loaded")),
+        }
+    }
+}
+
+impl Asked<'_> {
+    /// The answers of the compiled policy.
+    pub(crate) fn fast(&self) -> Vec<Answer> {
+        all(self.queries, |query| fast(self.policy, query))
     }
 }
 

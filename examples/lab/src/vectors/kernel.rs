@@ -1,8 +1,8 @@
 //! The kernel program itself, given one packet per flow under `BPF_PROG_TEST_RUN`.
 //!
-//! One endpoint stands in for every subject in turn, at a device in a network namespace of its own;
-//! every peer has an address that the datapath was told its identity of. Policies come into force
-//! as on a node.
+//! Every subject of a batch has an endpoint, at a device in a network namespace of its own; every
+//! peer has an address that the datapath was told its identity of. Policies come into force as on a
+//! node, those of a batch in one step.
 
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,23 +18,27 @@ use super::Fault;
 use super::answer::Answer;
 use crate::failure::Failure;
 
-/// The one endpoint.
-const ENDPOINT: EndpointId = EndpointId::new(1);
-/// Whom the subject is for the kernel: its own policy does not depend on it, and the host has none
+/// The most subjects of one batch.
+const SUBJECTS: usize = 16;
+/// Whom a subject is for the kernel: its own policy does not depend on it, and the host has none
 /// that a device could carry.
 const SUBJECT: IdentityId = IdentityId::new(0xff_fffe);
 
 /// Where the ports of senders begin; each flow of a case has one of its own.
 const FIRST_PORT: u16 = 10_000;
 
+/// Questions about one subject: its policy, and what is asked.
+pub(super) type Batch<'a> = [(&'a EndpointPolicy, &'a [Query])];
+
 /// A loaded datapath in a namespace of its own.
 pub(crate) struct Kernel {
     namespace: Namespace,
-    /// Holds the other end of the device.
-    _peer: Namespace,
+    /// Holds the other ends of the devices.
+    peer: Namespace,
     datapath: Datapath,
     events: Events,
-    ifindex: u32,
+    /// The devices of the endpoints, by their places.
+    devices: Vec<u32>,
     /// Whose each address is, by its number.
     owners: Vec<IdentityId>,
 }
@@ -45,15 +49,11 @@ impl Kernel {
         porin_testbed::privileges().map_err(failure)?;
         let namespace = Namespace::new().map_err(failure)?;
         let peer = Namespace::new().map_err(failure)?;
-        let ifindex = namespace
-            .veth("subject", &peer, "subject")
-            .map_err(failure)?
-            .index;
         let loaded = namespace.run(|| {
             let limits = Limits {
-                endpoints: 4,
+                endpoints: 32,
                 policies: 64,
-                flows: 4096,
+                flows: 16_384,
                 ..Limits::default()
             };
             let mut datapath = Datapath::load(&Config {
@@ -61,67 +61,90 @@ impl Kernel {
                 ..Config::default()
             })
             .map_err(failure)?;
-            datapath
-                .add_endpoint(EndpointSpec {
-                    id: ENDPOINT,
-                    ifindex,
-                    identity: IdentityId::INIT,
-                    addresses: vec![own(false), own(true)],
-                })
-                .map_err(failure)?;
             let events = datapath.events().ok_or_else(|| failure("no events"))?;
             Ok::<_, Failure>((datapath, events))
         });
         let (datapath, events) = loaded.map_err(failure)??;
         Ok(Self {
             namespace,
-            _peer: peer,
+            peer,
             datapath,
             events,
-            ifindex,
+            devices: Vec::new(),
             owners: Vec::new(),
         })
     }
 
-    /// Puts the policy in force and sends one packet per query.
-    pub(crate) fn decide(
-        &mut self,
-        policy: &EndpointPolicy,
-        queries: &[Query],
-    ) -> Result<Vec<Answer>, Fault> {
-        let peers = self.place(queries)?;
-        self.datapath
-            .set_identity(ENDPOINT, SUBJECT)
-            .map_err(Fault::of)?;
-        self.datapath
-            .install(&[(ENDPOINT, policy.map_state())])
-            .map_err(Fault::of)?;
-        self.datapath.set_ready(ENDPOINT).map_err(Fault::of)?;
+    /// Puts the policies in force and sends one packet per query; the answers about each subject.
+    pub(super) fn decide(&mut self, asked: &Batch<'_>) -> Result<Vec<Vec<Answer>>, Fault> {
+        let mut answers = Vec::with_capacity(asked.len());
+        for batch in asked.chunks(SUBJECTS) {
+            answers.extend(self.batch(batch)?);
+        }
+        Ok(answers)
+    }
+
+    fn batch(&mut self, asked: &Batch<'_>) -> Result<Vec<Vec<Answer>>, Fault> {
+        while self.devices.len() < asked.len() {
+            self.add_endpoint()?;
+        }
+        let peers = self.place(asked)?;
+        let states = (0..).zip(asked);
+        let states = states.map(|(place, (policy, _))| (endpoint(place), policy.map_state()));
+        let states: Vec<_> = states.collect();
+        self.datapath.install(&states).map_err(Fault::of)?;
+        for (id, _) in &states {
+            self.datapath.set_ready(*id).map_err(Fault::of)?;
+        }
         self.datapath.clear_flows().map_err(Fault::of)?;
         let Self {
             namespace,
             datapath,
             events,
-            ifindex,
+            devices,
             ..
         } = self;
-        let ifindex = *ifindex;
         let judged = namespace.run(move || {
-            let mut answers = Vec::with_capacity(queries.len());
-            for ((query, peer), port) in queries.iter().zip(peers).zip(FIRST_PORT..) {
-                let (hook, frame) = packet(query, peer, port);
-                let judged = judge(datapath, events, hook, &frame, ifindex)?;
-                let decision = policy.check(query);
-                answers.push(judged.answer(decision.redirect(), decision.auth()));
+            let mut answers = Vec::with_capacity(asked.len());
+            let subjects = (0..).zip(devices).zip(asked).zip(peers);
+            for (((place, ifindex), (policy, queries)), peers) in subjects {
+                let mut own = Vec::with_capacity(queries.len());
+                for ((query, peer), port) in queries.iter().zip(peers).zip(FIRST_PORT..) {
+                    let (hook, frame) = packet(query, place, peer, port);
+                    let judged = judge(datapath, events, hook, &frame, *ifindex)?;
+                    let decision = policy.check(query);
+                    own.push(judged.answer(decision.redirect(), decision.auth()));
+                }
+                answers.push(own);
             }
             Ok::<_, Fault>(answers)
         });
         judged.map_err(Fault::of)?
     }
 
-    /// Gives every peer an address: the number of it, for each query.
-    fn place(&mut self, queries: &[Query]) -> Result<Vec<u16>, Fault> {
-        let mut peers: Vec<_> = queries.iter().map(|query| query.peer).collect();
+    /// One more endpoint, with a device of its own.
+    fn add_endpoint(&mut self) -> Result<(), Fault> {
+        let place = u16::try_from(self.devices.len()).map_err(Fault::of)?;
+        let name = format!("subject{place}");
+        let link = self.namespace.veth(&name, &self.peer, &name);
+        let ifindex = link.map_err(Fault::of)?.index;
+        let spec = EndpointSpec {
+            id: endpoint(place),
+            ifindex,
+            identity: SUBJECT,
+            addresses: vec![own(place, false), own(place, true)],
+        };
+        let datapath = &mut self.datapath;
+        let added = self.namespace.run(|| datapath.add_endpoint(spec));
+        added.map_err(Fault::of)?.map_err(Fault::of)?;
+        self.devices.push(ifindex);
+        Ok(())
+    }
+
+    /// Gives every peer an address: the number of it, for each query of each subject.
+    fn place(&mut self, asked: &Batch<'_>) -> Result<Vec<Vec<u16>>, Fault> {
+        let queries = asked.iter().flat_map(|(_, queries)| *queries);
+        let mut peers: Vec<_> = queries.map(|query| query.peer).collect();
         peers.sort();
         peers.dedup();
         for (number, peer) in (0..).zip(&peers) {
@@ -137,15 +160,12 @@ impl Kernel {
             self.owners.push(*peer);
         }
         let number = |query: &Query| {
-            peers
-                .binary_search(&query.peer)
-                .ok()
-                .and_then(|n| u16::try_from(n).ok())
+            let place = peers.binary_search(&query.peer).ok();
+            let number = place.and_then(|n| u16::try_from(n).ok());
+            number.ok_or_else(|| Fault::of("too many peers"))
         };
-        queries
-            .iter()
-            .map(|query| number(query).ok_or_else(|| Fault::of("too many peers")))
-            .collect()
+        let numbers = |(_, queries): &(_, &[Query])| queries.iter().map(number).collect();
+        asked.iter().map(numbers).collect()
     }
 }
 
@@ -153,11 +173,16 @@ fn failure(cause: impl Display) -> Failure {
     Failure::Kernel(cause.to_string())
 }
 
-/// The endpoint's own address of a family.
-fn own(v6: bool) -> IpAddr {
+fn endpoint(place: u16) -> EndpointId {
+    EndpointId::new(u32::from(place) + 1)
+}
+
+/// An endpoint's own address of a family.
+fn own(place: u16, v6: bool) -> IpAddr {
+    let [high, low] = place.to_be_bytes();
     match v6 {
-        false => Ipv4Addr::new(10, 0, 0, 1).into(),
-        true => Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1).into(),
+        false => Ipv4Addr::new(10, 0, high, low).into(),
+        true => Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, place).into(),
     }
 }
 
@@ -173,9 +198,9 @@ fn address(number: u16, v6: bool) -> IpAddr {
 }
 
 /// The first packet of the connection that a query asks about.
-fn packet(query: &Query, peer: u16, port: u16) -> (Hook, Frame) {
+fn packet(query: &Query, place: u16, peer: u16, port: u16) -> (Hook, Frame) {
     let v6 = query.protocol == Protocol::ICMPV6;
-    let (own, peer) = (own(v6), address(peer, v6));
+    let (own, peer) = (own(place, v6), address(peer, v6));
     let (hook, from, to) = match query.direction {
         Direction::Ingress => (Hook::ToEndpoint, peer, own),
         Direction::Egress => (Hook::FromEndpoint, own, peer),

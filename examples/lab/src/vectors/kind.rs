@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::tally::Outcome;
-use super::{Fault, Runner, flow, l7, parse, policy, primitives};
+use super::{Fault, Runner, flow, l7, parse, policy, primitives, table};
 use crate::failure::Failure;
 
 /// What the cases of a file are about.
@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     PolicyPrimitives,
     /// Names against rules and selectors of names.
     PolicyDns,
+    /// Who reaches whom in a cluster, step by step.
+    Table,
     /// L7 rules: what is accepted, what it asks, what passes.
     L7(l7::Kind),
     /// Filters on sample flows.
@@ -32,12 +34,7 @@ pub(crate) enum Kind {
 }
 
 /// Kinds whose every case is not applicable yet.
-const LATER: [&str; 15] = [
-    "knp-cyclonus",
-    "knp-generated",
-    "knp-recipes",
-    "anp-conformance",
-    "anp-generated",
+const LATER: [&str; 10] = [
     "flow-export",
     "flow-getflows",
     "flow-metrics",
@@ -75,6 +72,8 @@ impl Kind {
             "policy-parse" => Self::PolicyParse,
             "policy-primitives" => Self::PolicyPrimitives,
             "policy-dns" => Self::PolicyDns,
+            "knp-cyclonus" | "knp-generated" | "knp-recipes" | "anp-conformance"
+            | "anp-generated" => Self::Table,
             "flow-filters" => Self::FlowFilters,
             "flow-cli-args" => Self::FlowArguments,
             "flow-sample" => Self::FlowSample,
@@ -97,6 +96,7 @@ impl Kind {
             Self::Policy => Box::new(|_, line, engines| policy::run(line, engines)),
             Self::PolicyParse => Box::new(|_, line, _| parse::run(line)),
             Self::PolicyPrimitives => Box::new(|_, line, _| primitives::run(line)),
+            Self::Table => Box::new(|_, line, engines| table::run(line, engines)),
             Self::PolicyDns => Box::new(|_, line, _| l7::policy_names(line)),
             Self::L7(kind) => Box::new(move |_, line, _| kind.run(line)),
             Self::FlowFilters => flow::filters(path)?,

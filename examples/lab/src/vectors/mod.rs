@@ -10,6 +10,7 @@ mod l7;
 mod parse;
 mod policy;
 mod primitives;
+mod table;
 mod tally;
 
 use std::fmt::Display;
