@@ -39,6 +39,15 @@ spec:
 ",
 ];
 
+/// The seeds, and the examples of the page about languages.
+fn seeds() -> Vec<&'static str> {
+    let page = include_str!("../../docs/languages.md");
+    let blocks = page.split("```").skip(1).step_by(2);
+    let examples = blocks.filter(|block| block.starts_with("yaml "));
+    let texts = examples.filter_map(|block| Some(block.split_once('\n')?.1));
+    SEEDS.into_iter().chain(texts).collect()
+}
+
 /// Pieces that mean something to YAML or to policies.
 const PIECES: [&str; 40] = [
     "\n",
@@ -98,8 +107,9 @@ fn mutated() -> impl Strategy<Value = String> {
         0_usize..30,
         prop::collection::vec(piece(), 0..3),
     );
-    (0..SEEDS.len(), prop::collection::vec(cut, 1..6)).prop_map(|(seed, cuts)| {
-        let mut letters: Vec<char> = SEEDS[seed].chars().collect();
+    let seed = prop::sample::select(seeds());
+    (seed, prop::collection::vec(cut, 1..6)).prop_map(|(seed, cuts)| {
+        let mut letters: Vec<char> = seed.chars().collect();
         for (at, length, pieces) in cuts {
             let at = at.index(letters.len() + 1);
             let end = (at + length).min(letters.len());
