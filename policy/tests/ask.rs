@@ -641,3 +641,20 @@ tests:
         assert!(error.starts_with(place), "{text}: {error}");
     }
 }
+
+#[test]
+fn a_block_of_addresses_reaches_the_pods_that_have_them() {
+    let policy = r#"
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: block, namespace: p}
+spec:
+  podSelector: {matchLabels: {app: b}}
+  ingress: [{from: [{ipBlock: {cidr: 10.9.0.0/24}}]}]
+"#;
+    let model = model(&[policy]);
+    for (from, verdict) in [("p-a", Verdict::Allow), ("q-a", Verdict::Deny)] {
+        let asked = connection(&model, from, "p-b", Protocol::TCP, 80);
+        assert_eq!(model.judge(&asked).unwrap().verdict(), verdict, "{from}");
+    }
+}

@@ -34,6 +34,8 @@ pub struct Census {
     pub(super) everybody: Vec<Party>,
     pub(super) addresses: Vec<(IpAddr, Party)>,
     pub(super) names: NamedPorts,
+    /// Who has an identity of their own because rules tell them apart by these addresses.
+    pub(super) members: Vec<(IdentityId, Vec<IpAddr>)>,
     /// The ranges of the world file.
     pub(super) ranges: Vec<IpNet>,
 }
@@ -62,10 +64,13 @@ impl Census {
     /// # Errors
     /// [`AskError::Allocate`].
     pub fn identities(&self, set: &PolicySet) -> Result<Snapshot, AskError> {
-        let labelled: Vec<_> = self
-            .places
-            .iter()
-            .map(|place| (place, labels(place, &self.places, set)))
+        let places = self.places.iter();
+        let places = places.map(|place| (place.identity, labels(place, &self.places, set)));
+        let criteria = set.criteria();
+        let members = self.members.iter();
+        let members = members.map(|(id, addresses)| (*id, criteria.group_labels(addresses)));
+        let labelled: Vec<_> = places
+            .chain(members)
             .filter(|(_, labels)| !labels.is_empty())
             .collect();
         if labelled.is_empty() {
@@ -74,7 +79,7 @@ impl Census {
         let mut identities = Identities::new(self.options.families);
         for (id, known) in self.identities.iter() {
             let mut labels = known.clone();
-            for (_, more) in labelled.iter().filter(|(place, _)| place.identity == id) {
+            for (_, more) in labelled.iter().filter(|(own, _)| *own == id) {
                 labels = labels.with(more.iter().cloned());
             }
             identities.insert_fixed(id, labels)?;

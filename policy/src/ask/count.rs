@@ -2,18 +2,17 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use porin_identity::{Identities, IdentityId, Label, Labels, cidr_label, source};
+use porin_identity::{Identities, IdentityId, Label, Labels, source};
 
 use super::census::{Census, entity};
 use super::error::AskError;
 use super::party::{Party, PartyKind};
 use super::place::{Place, fits};
 use crate::world::NodeEntry;
-use crate::{NamedPorts, Outside, PolicySet, Workload, World};
+use crate::{Member, NamedPorts, Outside, PolicySet, Workload, World};
 
 /// The entities that are asked about when everybody is; the world is there as its blocks.
 const ENTITIES: [IdentityId; 6] = [
@@ -24,6 +23,9 @@ const ENTITIES: [IdentityId; 6] = [
     IdentityId::INGRESS,
     IdentityId::UNMANAGED,
 ];
+
+/// A party, and what may tell it from others of its identity.
+type Counted = (Party, Member);
 
 impl Census {
     /// Counts a world for some sets of policies. The options of the first set hold: the name of the
@@ -42,14 +44,15 @@ impl Census {
             everybody: Vec::new(),
             addresses: Vec::new(),
             names: NamedPorts::new(),
+            members: Vec::new(),
             ranges: world.outside.iter().map(|outside| outside.cidr).collect(),
         };
-        for workload in &world.workloads {
-            census.add_workload(workload)?;
-        }
+        let workloads = world.workloads.iter().map(|one| census.workload(one));
+        let mut counted: Vec<Counted> = workloads.collect::<Result<_, _>>()?;
         for node in &world.nodes {
-            census.add_node(node)?;
+            counted.push(census.node_party(node)?);
         }
+        census.tell_apart(counted, sets)?;
         census.add_places(&world.outside, sets)?;
         for outside in &world.outside {
             let identity = census.identity_of(outside.sample());
@@ -60,7 +63,7 @@ impl Census {
         Ok(census)
     }
 
-    fn add_workload(&mut self, workload: &Workload) -> Result<(), AskError> {
+    fn workload(&mut self, workload: &Workload) -> Result<Counted, AskError> {
         let name = format!("{}/{}", workload.namespace, workload.name);
         let labels = workload.identity(&self.options.cluster_name);
         let labels = labels.map_err(|error| AskError::Labels {
@@ -72,16 +75,14 @@ impl Census {
             ports: workload.ports.clone().into(),
             ..Party::new(name, identity, PartyKind::Workload)
         };
-        self.names
-            .entry(identity)
-            .or_default()
-            .add(&workload.named_ports());
-        self.add_party(party, &workload.addresses);
-        Ok(())
+        let member = Member {
+            ports: workload.named_ports(),
+            ..Member::pod(identity, workload.addresses.clone())
+        };
+        Ok((party, member))
     }
 
-    /// A node is told from others by its labels and its addresses.
-    fn add_node(&mut self, node: &NodeEntry) -> Result<(), AskError> {
+    fn node_party(&mut self, node: &NodeEntry) -> Result<Counted, AskError> {
         let label = |source: &str, key: &str, value: &str| {
             Label::new(source, key, value).map_err(|error| AskError::Labels {
                 workload: node.name.to_string(),
@@ -92,18 +93,40 @@ impl Census {
         let own = own.map(|(key, value)| label(source::NODE, key, value));
         let kind = std::iter::once(label(source::RESERVED, "remote-node", ""));
         let labels: Labels = own.chain(kind).collect::<Result<_, _>>()?;
-        let blocks = node.addresses.iter().copied().map(IpNet::from);
-        let labels = labels.with(blocks.map(cidr_label));
         let identity = self.identities.intern(labels)?.id;
         let party = Party::new(Arc::clone(&node.name), identity, PartyKind::Node);
-        self.add_party(party, &node.addresses);
-        Ok(())
+        Ok((party, Member::node(identity, node.addresses.clone())))
     }
 
-    fn add_party(&mut self, party: Party, addresses: &[IpAddr]) {
-        let own = addresses.iter().map(|address| (*address, party.clone()));
-        self.addresses.extend(own);
-        self.parties.push(party);
+    /// Whom rules of some set tell apart by address gets an identity of its own.
+    fn tell_apart(&mut self, counted: Vec<Counted>, sets: &[&PolicySet]) -> Result<(), AskError> {
+        let members: Vec<Member> = counted.iter().map(|(_, member)| member.clone()).collect();
+        let mut apart = vec![false; members.len()];
+        for set in sets {
+            let told = set.criteria().tells_apart(&members);
+            for (all, told) in apart.iter_mut().zip(told) {
+                *all |= told;
+            }
+        }
+        for ((mut party, member), apart) in counted.into_iter().zip(apart) {
+            if apart {
+                let own = self
+                    .identities
+                    .intern_member(member.identity, &member.addresses, []);
+                party.identity = own?.id;
+                self.members
+                    .push((party.identity, member.addresses.clone()));
+            }
+            let names = self.names.entry(party.identity).or_default();
+            names.add(&member.ports);
+            let own = member
+                .addresses
+                .iter()
+                .map(|address| (*address, party.clone()));
+            self.addresses.extend(own);
+            self.parties.push(party);
+        }
+        Ok(())
     }
 
     /// Blocks that policies name, and addresses that the DNS names lead to of which rules speak.

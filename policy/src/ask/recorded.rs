@@ -175,6 +175,19 @@ impl Census {
     #[must_use]
     pub fn end(&self, end: &RecordedEnd) -> Option<Party> {
         if end.labels.namespace().is_some() {
+            // Who is told apart by address has more labels than a record shows.
+            let owner = end.address.map(|address| self.at(address));
+            let same = |party: &Party| {
+                let own = self.labels(party.identity);
+                own.is_some_and(|own| {
+                    end.labels
+                        .iter()
+                        .all(|label| own.iter().any(|one| one == label))
+                })
+            };
+            if let Some(party) = owner.filter(|party| party.is_guarded() && same(party)) {
+                return Some(party);
+            }
             let identity = self.find(&end.labels)?;
             let mut known = self.workloads();
             return known.find(|party| party.identity == identity).cloned();
