@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::object::put;
@@ -39,8 +41,12 @@ pub(crate) fn named(scene: &mut Scene) -> Value {
             .collect()
     };
     let (mut subject, cluster) = (some(), some());
-    // A container has one number for a name and protocol.
-    subject.dedup_by_key(|port| (port.get("name").cloned(), port.get("protocol").cloned()));
+    // A pod has one port of a name.
+    let mut names = BTreeSet::new();
+    subject.retain(|port| {
+        let name = port.get("name").map(Value::to_string);
+        names.insert(name)
+    });
     json!({"subject": subject, "cluster": cluster})
 }
 
