@@ -81,9 +81,7 @@ impl Label {
     /// takes 1 to 63 letters and digits; the key 1 to 512 bytes without `=`, `,` and white space;
     /// the value at most 4,096 bytes without `,` and control characters.
     pub fn new(source: &str, key: &str, value: &str) -> Result<Self, ParseLabelError> {
-        check_source(source)?;
-        check_key(key)?;
-        check_value(key, value)?;
+        check(source, key, value)?;
         let text = if value.is_empty() {
             format!("{source}:{key}")
         } else {
@@ -110,7 +108,7 @@ impl Label {
         )
     }
 
-    fn from_canonical(text: String, source_len: usize, key: &str) -> Self {
+    fn from_canonical(text: impl Into<Arc<str>>, source_len: usize, key: &str) -> Self {
         // The checks above bound both lengths far below 65,536.
         let narrow = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
         Self {
@@ -167,6 +165,12 @@ pub(crate) fn key_hash(key: &str) -> u32 {
     })
 }
 
+fn check(source: &str, key: &str, value: &str) -> Result<(), ParseLabelError> {
+    check_source(source)?;
+    check_key(key)?;
+    check_value(key, value)
+}
+
 fn check_source(source: &str) -> Result<(), ParseLabelError> {
     let fits =
         (1..=63).contains(&source.len()) && source.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -177,14 +181,18 @@ fn check_source(source: &str) -> Result<(), ParseLabelError> {
 
 fn check_key(key: &str) -> Result<(), ParseLabelError> {
     let odd = |c: char| c == '=' || c == ',' || c.is_whitespace() || c.is_control();
-    let fits = (1..=512).contains(&key.len()) && !key.contains(odd);
+    // Nearly every key is plain ASCII, which is told byte by byte.
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'=' && byte != b',';
+    let fits = (1..=512).contains(&key.len()) && (key.bytes().all(plain) || !key.contains(odd));
     fits.then_some(()).ok_or_else(|| ParseLabelError::Key {
         key: key.to_owned(),
     })
 }
 
 fn check_value(key: &str, value: &str) -> Result<(), ParseLabelError> {
-    let fits = value.len() <= 4096 && !value.contains(|c: char| c == ',' || c.is_control());
+    let odd = |c: char| c == ',' || c.is_control();
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b',';
+    let fits = value.len() <= 4096 && (value.bytes().all(plain) || !value.contains(odd));
     fits.then_some(()).ok_or_else(|| ParseLabelError::Value {
         key: key.to_owned(),
         value: value.to_owned(),
@@ -198,6 +206,10 @@ impl FromStr for Label {
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
         match (name.strip_prefix('$'), name.split_once(':')) {
             (Some(reserved), _) => Self::new(source::RESERVED, reserved, value),
+            (None, Some((source, key))) if !value.is_empty() || name.len() == text.len() => {
+                check(source, key, value)?;
+                Ok(Self::from_canonical(text, source.len(), key))
+            }
             (None, Some((source, key))) => Self::new(source, key, value),
             (None, None) => Self::new(source::UNSPEC, name, value),
         }

@@ -206,8 +206,10 @@ impl<'t> Reader<'t> {
         let Some(list) = at.get(field) else {
             return Ok(Vec::new());
         };
-        let mut found = Vec::new();
-        for item in self.items(&list)? {
+        let items = self.items(&list)?;
+        // Rules are kept as long as their policy: no room for what never comes.
+        let mut found = Vec::with_capacity(items.len());
+        for item in items {
             found.push(read(self, &item)?);
         }
         Ok(found)

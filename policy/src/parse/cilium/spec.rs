@@ -36,11 +36,14 @@ pub(in crate::parse) fn specs(
     }
     let mut found = Vec::new();
     if let Some(at) = root.get("spec") {
+        found.reserve_exact(1);
         found.push(spec(reader, &at, kind, None)?);
     }
     match root.get("specs") {
         Some(list) => {
-            for (position, at) in reader.items(&list)?.enumerate() {
+            let items = reader.items(&list)?;
+            found.reserve_exact(items.len());
+            for (position, at) in items.enumerate() {
                 if at.node.is_null() {
                     return Err(reader.mismatch(&at, "a map"));
                 }
@@ -113,6 +116,7 @@ fn spec(
                 location: reader.location(&list),
             });
         }
+        rules.reserve_exact(items.len());
         for (index, item) in items.enumerate() {
             rules.push(rule(reader, &item, (direction, action), index, of_node)?);
         }
