@@ -12,7 +12,8 @@ use crate::rule::PolicyName;
 use crate::selector_cache::SelectorCache;
 use crate::set::Revision;
 use crate::{
-    Direction, L7Policy, MapChange, MapEntry, PortPrefix, Protocol, Query, RuleCookie, RuleRef,
+    Direction, L7Policy, MapChange, MapEntry, PortPrefix, Protocol, Query, ResolveError,
+    RuleCookie, RuleRef,
 };
 
 /// The policy of one identity: answers questions, and is what a kernel table is filled from.
@@ -35,7 +36,7 @@ struct Inner {
     /// The subject's namespace.
     namespace: Option<Arc<str>>,
     /// What would be with the staged rules in force, if there are any.
-    tried: Option<EndpointPolicy>,
+    tried: Option<Result<EndpointPolicy, ResolveError>>,
 }
 
 /// Both directions of a policy.
@@ -77,14 +78,16 @@ impl EndpointPolicy {
     }
 
     /// The same with what would be if the staged rules were in force.
-    pub(crate) fn with_trial(self, resolved: Resolved) -> Self {
-        let [ingress, egress] = resolved.lanes;
-        let tried = Self(Arc::new(Inner {
-            ingress,
-            egress,
-            state: resolved.state,
-            ..Inner::clone(&self.0)
-        }));
+    pub(crate) fn with_trial(self, resolved: Result<Resolved, ResolveError>) -> Self {
+        let tried = resolved.map(|Resolved { lanes, state }| {
+            let [ingress, egress] = lanes;
+            Self(Arc::new(Inner {
+                ingress,
+                egress,
+                state,
+                ..Inner::clone(&self.0)
+            }))
+        });
         Self(Arc::new(Inner {
             tried: Some(tried),
             ..Inner::clone(&self.0)
@@ -116,10 +119,16 @@ impl EndpointPolicy {
     }
 
     /// The policy that would hold if the staged rules were in force; `None` if none selects the
-    /// subject.
+    /// subject, or if they could not be enforced ([`EndpointPolicy::staged_conflict`]).
     #[must_use]
     pub fn staged(&self) -> Option<&Self> {
-        self.0.tried.as_ref()
+        self.0.tried.as_ref()?.as_ref().ok()
+    }
+
+    /// Why the staged rules could not be enforced beside the others. What is enforced stands.
+    #[must_use]
+    pub fn staged_conflict(&self) -> Option<&ResolveError> {
+        self.0.tried.as_ref()?.as_ref().err()
     }
 
     /// Every block of ports about which something is said to a peer, enforced or tried.
@@ -206,7 +215,7 @@ impl EndpointPolicy {
                 lane.place(side, cache, peer, slot);
             }));
         }
-        if let Some(tried) = &mut inner.tried {
+        if let Some(Ok(tried)) = &mut inner.tried {
             tried.place(cache, peer);
         }
         changes

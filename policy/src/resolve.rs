@@ -131,8 +131,7 @@ impl Resolver {
         if !matched.iter().any(|(_, spec)| spec.is_staged()) {
             return Ok(policy);
         }
-        let tried = both(who, Trial::Tried, &matched, cache, options)?;
-        Ok(policy.with_trial(tried))
+        Ok(policy.with_trial(both(who, Trial::Tried, &matched, cache, options)))
     }
 
     /// Why a policy answers a question as it does. It should be current: near misses come from the

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use super::merge::Settled;
 use super::ports::Level;
 use super::verdict::{Contribution, Precedence};
-use crate::rule::{Action, AuthMode};
+use crate::rule::AuthMode;
 
 /// What was chosen for an allowed flow.
 pub(super) struct Choice<'c, 's> {
@@ -24,22 +24,18 @@ struct Chain<'c, 's> {
     explicit: bool,
 }
 
-/// Chooses among the allowances in `standing`, which has at least one. `passes`: whether a rule of
+/// Chooses among the allowances that stand, of which there is at least one. `passes`: whether a rule of
 /// the direction passes flows on.
 pub(super) fn choose<'c, 's>(
     standing: &[&'c Contribution<'s>],
     passes: bool,
     strict: bool,
 ) -> Option<Choice<'c, 's>> {
-    let allows = || {
-        standing
-            .iter()
-            .copied()
-            .filter(|one| one.action() == Action::Allow)
-    };
     let chain = |any_peer| {
         let of_chain = |one: &&Contribution<'_>| one.any_peer == any_peer;
-        let entries = allows()
+        let entries = standing
+            .iter()
+            .copied()
             .filter(of_chain)
             .filter(|one| !is_left_out(one, standing));
         Chain::of(&entries.collect::<Vec<_>>(), passes)
@@ -48,7 +44,10 @@ pub(super) fn choose<'c, 's>(
         (Some(any), Some(own)) => between(any, own, strict),
         (any, own) => any.or(own)?,
     };
-    let strictest = allows().filter_map(|one| one.settled.terms.auth).max();
+    let strictest = standing
+        .iter()
+        .filter_map(|one| one.settled.terms.auth)
+        .max();
     Some(Choice {
         winner: chosen.winner,
         auth: if strict {

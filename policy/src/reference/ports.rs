@@ -95,10 +95,18 @@ impl Ports {
             .then(|| block(first, last, query.port))
     }
 
-    /// Whether proxies that judge requests learn of rules for these ports. A range that begins at 0
-    /// is kept from them by upstream.
+    /// Whether proxies that judge requests learn of rules for these ports: those that reach TCP. A
+    /// range that begins at 0 is kept from them by upstream.
     pub(super) fn told_to_proxies(&self) -> bool {
-        !matches!(self, Self::Number { first: 0, end, .. } if *end > 0)
+        match self {
+            Self::All => true,
+            Self::Number {
+                protocol,
+                first,
+                end,
+            } => *protocol == Protocol::TCP && (*first > 0 || *end == 0),
+            Self::Name { protocol, .. } => *protocol == Protocol::TCP,
+        }
     }
 }
 

@@ -82,6 +82,11 @@ impl<'a> Subject<'a> {
                 .iter()
                 .any(|list| list.direction == direction)
         };
+        // A direction of which every rule is only tried is only tried itself.
+        let mut written = spec.rules.iter();
+        if rules.is_empty() && written.any(|rule| rule.direction == direction) {
+            return None;
+        }
         let heeded = self.options().non_default_deny;
         let (speaks, isolates) = match kind {
             PolicyKind::NetworkPolicy => (self.has_type(spec, direction, &rules), true),

@@ -48,9 +48,10 @@ impl<'s> Contribution<'s> {
     }
 }
 
-/// What stands from the tier on that allows the flow, strongest first; `None` if it is denied.
+/// The allowances that stand, strongest first; `None` if the flow is denied.
 ///
-/// In each tier the strongest decides; one that passes the flow on, or none at all, leaves it to the
+/// What a denial or a pass overrules does not stand, though something stronger allow the flow. In each
+/// tier the strongest decides; one that passes the flow on, or none at all, leaves it to the
 /// next tier. After the last one it is denied.
 pub(super) fn standing<'c, 's>(
     contributions: &'c [Contribution<'s>],
@@ -63,10 +64,25 @@ pub(super) fn standing<'c, 's>(
             Some(Action::Deny) => return None,
             Some(Action::Allow) => {
                 ordered.retain(|one| one.settled.stage >= stage);
-                return Some(ordered);
+                return Some(unopposed(ordered));
             }
             Some(Action::Pass) | None => {}
         }
     }
     None
+}
+
+/// The allowances before the first denial, without those that are passed over.
+fn unopposed<'c, 's>(ordered: Vec<&'c Contribution<'s>>) -> Vec<&'c Contribution<'s>> {
+    let mut passed = None;
+    let mut unopposed = Vec::new();
+    for one in ordered {
+        match one.action() {
+            _ if passed == Some(one.settled.stage) => {}
+            Action::Deny => break,
+            Action::Pass => passed = Some(one.settled.stage),
+            Action::Allow => unopposed.push(one),
+        }
+    }
+    unopposed
 }
