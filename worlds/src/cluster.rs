@@ -6,13 +6,7 @@ use crate::{block, port, selector};
 
 /// A ClusterNetworkPolicy of policy.networking.k8s.io/v1alpha2.
 pub(crate) fn policy(scene: &mut Scene, at: usize) -> Value {
-    let subject = match scene.random.below(3) {
-        0 => json!({"namespaces": selector::namespaces_with_pods(scene)}),
-        1 => json!({"namespaces": {}}),
-        _ => {
-            json!({"pods": {"namespaceSelector": selector::namespaces_with_pods(scene), "podSelector": selector::pods(scene, true)}})
-        }
-    };
+    let subject = subject(scene);
     let mut spec = json!({
         "tier": scene.random.weighted(&[(60, "Admin"), (40, "Baseline")]),
         "priority": scene.random.below(4),
@@ -30,6 +24,17 @@ pub(crate) fn policy(scene: &mut Scene, at: usize) -> Value {
         "metadata": {"name": format!("kcnp-{at}")},
         "spec": spec,
     })
+}
+
+/// Whom a cluster-scoped policy selects.
+pub(crate) fn subject(scene: &mut Scene) -> Value {
+    match scene.random.below(3) {
+        0 => json!({"namespaces": selector::namespaces_with_pods(scene)}),
+        1 => json!({"namespaces": {}}),
+        _ => {
+            json!({"pods": {"namespaceSelector": selector::namespaces_with_pods(scene), "podSelector": selector::pods(scene, true)}})
+        }
+    }
 }
 
 fn rules(scene: &mut Scene, ingress: bool) -> Value {
@@ -59,13 +64,14 @@ fn rules(scene: &mut Scene, ingress: bool) -> Value {
     rules.into()
 }
 
-fn peer(scene: &mut Scene, ingress: bool, action: &str) -> Value {
+/// A peer of a cluster-scoped policy.
+pub(crate) fn peer(scene: &mut Scene, ingress: bool, action: &str) -> Value {
     let pods = |scene: &mut Scene| json!({"pods": {"namespaceSelector": selector::namespaces_with_pods(scene), "podSelector": selector::pods(scene, false)}});
     match scene.random.below(10) {
         0..4 => pods(scene),
         4..7 => json!({"namespaces": selector::namespaces_with_pods(scene)}),
         7 if !ingress => json!({"networks": [block::any(scene)]}),
-        8 if !ingress && action == "Accept" => {
+        8 if !ingress && matches!(action, "Accept" | "Allow") => {
             json!({"domainNames": [scene.random.word(&["api.example.com", "*.example.com"])]})
         }
         9 if !ingress && scene.settings.node_labels => {

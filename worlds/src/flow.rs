@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::scene::Scene;
+use crate::whole;
 
 /// Ports that are asked about whether somebody names them or not.
 const OTHERS: [u16; 5] = [1, 443, 8081, 31_000, 65_535];
@@ -11,10 +12,10 @@ const ICMPV6: [u16; 4] = [1, 128, 129, 135];
 
 /// Questions, none twice.
 pub(crate) fn flows(scene: &mut Scene, identities: &[Value], most: usize) -> Vec<Value> {
-    let peers: Vec<u64> = identities
+    let known = identities
         .iter()
-        .filter_map(|identity| identity.get("id")?.as_u64())
-        .collect();
+        .filter_map(|identity| identity.get("id")?.as_u64());
+    let peers: Vec<u64> = known.chain(whole::stranger(scene)).collect();
     let ports: Vec<u16> = scene.ports.iter().copied().chain(OTHERS).collect();
     let mut asked = BTreeSet::new();
     // Some of the draws repeat what was asked.
@@ -48,6 +49,9 @@ fn anywhere(scene: &mut Scene, ports: &[u16]) -> (bool, &'static str, u16) {
         (8, "ICMP"),
         (5, "ICMPv6"),
     ];
+    if let Some(protocol) = whole::protocol(scene) {
+        return (ingress, protocol, 0);
+    }
     let protocol = scene.random.weighted(&protocols);
     let from: &[u16] = match protocol {
         "ICMP" => &ICMP,

@@ -11,14 +11,22 @@ pub(crate) fn element(scene: &mut Scene, place: Place) -> Option<Value> {
         return None;
     }
     let listener = usize::from(scene.flavour.listeners);
+    let older = usize::from(scene.whole.is_some());
     let kind = match (place.ingress, place.node) {
-        (true, false) => scene.random.weighted(&[(70, "http"), (30, "sni")]),
+        (true, false) => scene.random.weighted(&[
+            (70, "http"),
+            (30, "sni"),
+            (20 * older, "kafka"),
+            (15 * older, "parser"),
+        ]),
         (true, true) => "sni",
         (false, false) => scene.random.weighted(&[
             (50, "http"),
             (25, "dns"),
             (15, "sni"),
             (25 * listener, "listener"),
+            (15 * older, "kafka"),
+            (12 * older, "parser"),
         ]),
         (false, true) => scene.random.weighted(&[(60, "dns"), (40, "sni")]),
     };
@@ -26,6 +34,11 @@ pub(crate) fn element(scene: &mut Scene, place: Place) -> Option<Value> {
         "http" => json!({"ports": tcp(scene, place), "rules": {"http": list(scene, http)}}),
         "dns" => json!({"ports": names(scene, place), "rules": {"dns": list(scene, dns)}}),
         "listener" => with_listener(scene, place),
+        "kafka" => json!({"ports": tcp(scene, place), "rules": {"kafka": list(scene, kafka)}}),
+        "parser" => {
+            let parser = scene.random.word(&["envoy.test", "r2d2", "cassandra"]);
+            json!({"ports": tcp(scene, place), "rules": {"l7proto": parser, "l7": list(scene, pairs)}})
+        }
         _ => server_names(scene, place),
     })
 }
@@ -119,6 +132,19 @@ fn http(scene: &mut Scene) -> Value {
         );
     }
     rule
+}
+
+fn kafka(scene: &mut Scene) -> Value {
+    match scene.random.below(4) {
+        0 => json!({"role": "produce", "topic": "orders"}),
+        1 => json!({"apiKey": "fetch", "topic": "orders"}),
+        2 => json!({"role": "consume"}),
+        _ => json!({"clientID": "billing"}),
+    }
+}
+
+fn pairs(scene: &mut Scene) -> Value {
+    json!({"cmd": scene.random.word(&["READ", "WRITE"])})
 }
 
 fn dns(scene: &mut Scene) -> Value {

@@ -11,6 +11,7 @@
 //! assert_ne!(world["policies"], porin_worlds::world(7, 1, 60)["policies"]);
 //! ```
 
+mod admin;
 mod block;
 mod cilium;
 mod cluster;
@@ -25,7 +26,8 @@ mod port;
 mod random;
 mod scene;
 mod selector;
+mod whole;
 mod yaml;
 
 pub use random::Random;
-pub use scene::world;
+pub use scene::{whole_world, whole_world_of, world};

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::object::put;
 use crate::scene::Scene;
+use crate::whole;
 
 /// Numbers that policies name.
 pub(crate) const NUMBERS: [u16; 9] = [22, 53, 80, 81, 443, 8080, 8090, 8443, 9092];
@@ -108,7 +109,27 @@ fn cilium(scene: &mut Scene) -> Value {
     if !protocol.is_empty() {
         put(&mut port, "protocol", protocol.into());
     }
-    port
+    whole::without_port(scene).unwrap_or(port)
+}
+
+/// Ports of an AdminNetworkPolicy.
+pub(crate) fn admin(scene: &mut Scene, names: bool) -> Vec<Value> {
+    (0..scene.random.between(1, 2))
+        .map(|_| {
+            if names && scene.flavour.named_ports && scene.random.chance(30) {
+                return json!({"namedPort": scene.random.word(&NAMES)});
+            }
+            let protocol = scene
+                .random
+                .weighted(&[(60, "TCP"), (30, "UDP"), (10, "SCTP")]);
+            let (first, last) = range(scene);
+            if first < last && scene.random.chance(30) {
+                json!({"portRange": {"protocol": protocol, "start": first, "end": last}})
+            } else {
+                json!({"portNumber": {"protocol": protocol, "port": number(scene)}})
+            }
+        })
+        .collect()
 }
 
 /// Port elements of a Cilium policy, without content.

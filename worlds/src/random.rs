@@ -1,24 +1,48 @@
-/// A reproducible source of choices (SplitMix64).
+/// A reproducible source of choices: those that bytes spell out, then SplitMix64.
 ///
 /// ```
 /// use porin_worlds::Random;
 /// let (mut one, mut other) = (Random::new(3), Random::new(3));
 /// assert_eq!(one.below(100), other.below(100));
+/// assert_eq!(Random::spelt(&[7, 0]).below(100), 7);
 /// ```
 #[derive(Debug, Clone)]
-pub struct Random(u64);
+pub struct Random {
+    state: u64,
+    /// Choices that are settled, two bytes each, the last one first.
+    settled: Vec<u16>,
+}
 
 impl Random {
     /// The source that a seed stands for.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self {
+            state: seed,
+            settled: Vec::new(),
+        }
     }
 
-    /// Any number.
+    /// The source whose first choices bytes spell out, two for each: so a fuzzer that changes a byte
+    /// changes one choice.
+    #[must_use]
+    pub fn spelt(bytes: &[u8]) -> Self {
+        let pairs = bytes.chunks_exact(2).rev();
+        Self {
+            state: 0,
+            settled: pairs
+                .filter_map(|pair| Some(u16::from_le_bytes(pair.try_into().ok()?)))
+                .collect(),
+        }
+    }
+
+    /// Any number; one of sixteen bits while choices are settled.
     pub fn any(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
+        if let Some(choice) = self.settled.pop() {
+            return choice.into();
+        }
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::object::put;
 use crate::people::{Namespace, Pod};
 use crate::random::Random;
-use crate::{cilium, cluster, flow, kubernetes, mistake, people, port, yaml};
+use crate::whole::{self, Whole};
+use crate::{admin, cilium, cluster, flow, kubernetes, mistake, people, port, yaml};
 
 /// Whose policy is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,6 +57,8 @@ pub(crate) struct Scene {
     pub(crate) subject: Subject,
     pub(crate) flavour: Flavour,
     pub(crate) settings: Settings,
+    /// What the peer does not know of, where that is wanted.
+    pub(crate) whole: Option<Whole>,
     pub(crate) namespaces: Vec<Namespace>,
     pub(crate) pods: Vec<Pod>,
     pub(crate) services: Vec<Value>,
@@ -70,40 +73,67 @@ pub(crate) struct Scene {
     pub(crate) mode: &'static str,
 }
 
-/// The world with a number, of a seed, with at most so many flows.
+/// The world with a number, of a seed, with at most so many flows: everything that Cilium knows.
 #[must_use]
 pub fn world(seed: u64, number: u64, flows: usize) -> Value {
-    let mut mixed = Random::new(seed);
-    let mut scene = Scene::new(Random::new(
-        mixed.any() ^ number.wrapping_mul(0x2545_f491_4f6c_dd1d),
-    ));
-    let count = scene
-        .random
-        .weighted(&[(20, 1), (22, 2), (20, 3), (18, 4), (12, 5), (8, 6)]);
-    let objects: Vec<Value> = (0..count.max(1)).map(|at| scene.document(at)).collect();
-    let policies: Vec<String> = objects.iter().map(|object| scene.text(object)).collect();
-    let identities = people::identities(&mut scene);
-    let flows = flow::flows(&mut scene, &identities, flows);
-    let mut world = json!({
-        "name": format!("world-{seed}-{number}"),
-        "about": format!("random world, {:?}", scene.subject),
-        "source": "generated",
-        "config": scene.settings.json(),
-        "policies": policies,
-        "objects": objects,
-        "identities": identities,
-        "subject": scene.subject(),
-        "named_ports": port::named(&mut scene),
-        "flows": flows,
-    });
-    if !scene.services.is_empty() {
-        put(&mut world, "services", Value::Array(scene.services));
-    }
+    let mut world = Scene::new(source(seed, number), false).world(flows);
+    put(&mut world, "name", format!("world-{seed}-{number}").into());
     world
 }
 
+/// A world of the whole language: besides what [`world`] draws on AdminNetworkPolicy and
+/// BaselineAdminNetworkPolicy, content in every tier, staged rules, groups of blocks, protocols
+/// without ports, both semantics and every reading.
+#[must_use]
+pub fn whole_world(seed: u64, number: u64, flows: usize) -> Value {
+    let mut world = whole_world_of(source(seed, number), flows);
+    put(&mut world, "name", format!("whole-{seed}-{number}").into());
+    world
+}
+
+/// The same from any source of choices.
+#[must_use]
+pub fn whole_world_of(random: Random, flows: usize) -> Value {
+    Scene::new(random, true).world(flows)
+}
+
+fn source(seed: u64, number: u64) -> Random {
+    let mut mixed = Random::new(seed);
+    Random::new(mixed.any() ^ number.wrapping_mul(0x2545_f491_4f6c_dd1d))
+}
+
 impl Scene {
-    fn new(mut random: Random) -> Self {
+    fn world(mut self, flows: usize) -> Value {
+        let scene = &mut self;
+        let count = scene
+            .random
+            .weighted(&[(20, 1), (22, 2), (20, 3), (18, 4), (12, 5), (8, 6)]);
+        let mut objects: Vec<Value> = (0..count.max(1)).map(|at| scene.document(at)).collect();
+        objects.extend(whole::groups(scene));
+        let policies: Vec<String> = objects.iter().map(|object| scene.text(object)).collect();
+        let mut identities = people::identities(scene);
+        whole::addresses(scene, &mut identities);
+        let flows = flow::flows(scene, &identities, flows);
+        let mut config = scene.settings.json();
+        whole::settings(scene, &mut config);
+        let mut world = json!({
+            "about": format!("random world, {:?}", scene.subject),
+            "source": "generated",
+            "config": config,
+            "policies": policies,
+            "objects": objects,
+            "identities": identities,
+            "subject": scene.subject(),
+            "named_ports": port::named(scene),
+            "flows": flows,
+        });
+        if !self.services.is_empty() {
+            put(&mut world, "services", Value::Array(self.services));
+        }
+        world
+    }
+
+    fn new(mut random: Random, wholly: bool) -> Self {
         let subject = random.weighted(&[
             (92, Subject::Pod),
             (4, Subject::Host),
@@ -111,8 +141,9 @@ impl Scene {
             (1, Subject::Reserved(4)),
             (1, Subject::Reserved(8)),
         ]);
-        let flavour = Flavour::of(&mut random);
+        let flavour = Flavour::of(&mut random, wholly);
         let settings = Settings::of(&mut random, subject);
+        let whole = wholly.then(|| Whole::of(&mut random));
         let namespaces = people::namespaces(&mut random);
         let pods = people::pods(
             &mut random,
@@ -126,6 +157,7 @@ impl Scene {
             subject,
             flavour,
             settings,
+            whole,
             namespaces,
             pods,
             services: Vec::new(),
@@ -155,15 +187,23 @@ impl Scene {
     /// One policy document.
     fn document(&mut self, at: usize) -> Value {
         let tiers = if self.flavour.tiers { 40 } else { 0 };
-        let object = match self
-            .random
-            .weighted(&[(50, 0), (22, 1), (20, 2), (tiers, 3)])
-        {
+        let older = if self.whole.is_some() { tiers } else { 0 };
+        let object = match self.random.weighted(&[
+            (50, 0),
+            (22, 1),
+            (20, 2),
+            (tiers, 3),
+            (older, 4),
+            (older / 2, 5),
+        ]) {
             1 => cilium::clusterwide(self, at),
             2 => kubernetes::policy(self, at),
             3 => cluster::policy(self, at),
+            4 => admin::policy(self, at),
+            5 => admin::baseline(self),
             _ => cilium::namespaced(self, at),
         };
+        let object = whole::stage(self, object);
         mistake::perhaps(self, object)
     }
 
@@ -178,10 +218,10 @@ impl Scene {
 }
 
 impl Flavour {
-    fn of(random: &mut Random) -> Self {
-        let tiers = random.chance(12);
-        // What proxies are told about content is not asked for across tiers.
-        let l7 = !tiers && random.chance(45);
+    fn of(random: &mut Random, wholly: bool) -> Self {
+        let tiers = random.chance(if wholly { 40 } else { 12 });
+        // The peer is not asked what proxies are told about content across tiers.
+        let l7 = (wholly || !tiers) && random.chance(45);
         Self {
             tiers,
             authentication: random.chance(30),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use porin::policy::{Protocol, Semantics};
 
-/// Ask network policies what they do, and why. Needs no root, but for `vectors --engine kernel`.
+/// Ask network policies what they do, and why. Needs no root, but for the kernel engine of `vectors` and `agree`.
 #[derive(Debug, Parser)]
 #[command(name = "porin-lab", version, after_help = STATUSES)]
 pub(crate) struct Cli {
@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Test(Test),
     /// Run files of test vectors.
     Vectors(Vectors),
+    /// Ask all engines about random worlds; they have to agree.
+    Agree(Agree),
 }
 
 /// What every question needs.
@@ -272,6 +274,39 @@ pub(crate) struct Vectors {
     /// Form of the answer; in JSON one object a line for every case, passed or not.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,
+}
+
+/// Random worlds.
+#[derive(Debug, Args)]
+pub(crate) struct Agree {
+    /// Which worlds: equal seeds make equal worlds.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many worlds.
+    #[arg(long, value_name = "N", default_value_t = 400)]
+    pub(crate) worlds: u64,
+    /// The number of the first world.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) first: u64,
+    /// The most flows to ask about in a world.
+    #[arg(long, value_name = "F", default_value_t = 60)]
+    pub(crate) flows: usize,
+    /// Who has to agree.
+    #[arg(long, value_enum, default_value_t = Against::All)]
+    pub(crate) engine: Against,
+    /// Write the worlds about which they do not, and the smallest that show it, to this directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Against {
+    /// The reference with the compiled policy and its table, and those with what a history leaves.
+    Fast,
+    /// The compiled policy with the kernel program.
+    Kernel,
+    /// All of them; without privileges the kernel program is left out, and standard error says so.
+    All,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

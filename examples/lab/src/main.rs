@@ -1,5 +1,6 @@
 //! `porin-lab`: ask network policies what they do, and why, without root.
 
+mod agree;
 mod answer;
 mod args;
 mod check;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
 /// Writes the answer and says how it ends.
 fn answer(command: &Command, out: &mut impl Write) -> Result<Status, Failure> {
     match command {
+        Command::Agree(asked) => agree::run(asked, out).map(Status::good_if),
         Command::Check(asked) => check::run(asked, out),
         Command::Diff(asked) => diff::run(asked, out),
         Command::Explain(asked) => explain::run(asked, out),

@@ -558,3 +558,18 @@ fn without_privileges_the_kernel_engine_says_what_is_missing() {
     assert_eq!(all.status.code(), Some(0), "{}", complaint(&all));
     assert!(complaint(&all).contains("CAP_"), "{}", complaint(&all));
 }
+
+#[test]
+fn engines_agree_in_random_worlds() {
+    let output = lab(&[
+        "agree", "--seed", "20", "--worlds", "350", "--engine", "fast",
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let said = text(&output);
+    let last = said.lines().last().unwrap_or_default();
+    let flows = last.strip_suffix(" flows, 0 disagreements");
+    let flows: usize = flows
+        .and_then(|flows| flows.parse().ok())
+        .unwrap_or_default();
+    assert!(flows >= 20_000, "{said}");
+}

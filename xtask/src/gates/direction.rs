@@ -26,8 +26,15 @@ const BELOW: &[(&str, &[&str])] = &[
     ),
     ("porin-testbed", &[]),
     ("porin-worlds", &[]),
+    (
+        "porin-laws",
+        &["porin-identity", "porin-policy", "porin-worlds"],
+    ),
     ("porin-node", &["porin", "porin-testbed"]),
-    ("porin-lab", &["porin", "porin-testbed"]),
+    (
+        "porin-lab",
+        &["porin", "porin-testbed", "porin-worlds", "porin-laws"],
+    ),
     ("porin-benches", &["porin", "porin-testbed"]),
     ("xtask", &["porin-worlds"]),
 ];

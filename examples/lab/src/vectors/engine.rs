@@ -232,7 +232,7 @@ fn resolve(posed: &Posed<'_>) -> Result<EndpointPolicy, ResolveError> {
     resolver.resolve_endpoint(posed.subject, posed.own_ports)
 }
 
-fn fast(policy: &EndpointPolicy, query: &Query) -> Answer {
+pub(crate) fn fast(policy: &EndpointPolicy, query: &Query) -> Answer {
     let decision = policy.check(query);
     Answer {
         auth: Some(decision.auth()),

@@ -2,9 +2,9 @@
 
 mod answer;
 mod case;
-mod engine;
+pub(crate) mod engine;
 mod flow;
-mod kernel;
+pub(crate) mod kernel;
 mod kind;
 mod l7;
 mod parse;
@@ -124,6 +124,12 @@ impl Fault {
 
     fn into_outcome(self) -> Outcome {
         Outcome::Failed(vec![format!("cannot be run: {}", self.0).into()])
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
