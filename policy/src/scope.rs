@@ -82,11 +82,8 @@ impl Scope {
             (Some(labels), _) if upstream && !labels.is_everything() => (labels, None),
             (Some(labels), _) => (labels, Some(&self.any_namespace)),
         };
-        // The pods of other clusters are pods too, says the API of NetworkPolicy.
-        let anywhere = self.kind == PolicyKind::NetworkPolicy && !upstream;
-        let cluster = self.cluster_for(pods).filter(|_| !anywhere);
         let terms = labels.requirements().iter().chain(place);
-        joined(pods, terms.chain(cluster))
+        joined(pods, terms.chain(self.cluster_for(pods)))
     }
 
     /// Nodes by their labels. For the Cilium kinds these are other nodes only.
