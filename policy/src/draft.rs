@@ -9,7 +9,9 @@ use crate::compile::{Compiled, CompiledRule, Lane};
 use crate::contribution::{Contribution, Does, rank};
 use crate::level::Level;
 use crate::part::{Clash, Part};
+use crate::peer::{PeerSelector, entity_selectors};
 use crate::peer_set::PeerSet;
+use crate::peers::Entity;
 use crate::port_rule::{ConfigKind, Port};
 use crate::ports::{GroupId, PortGroup, named_keys};
 use crate::rule::{Action, AuthMode};
@@ -121,10 +123,26 @@ impl<'a, 'r> Draft<'a, 'r> {
         match peers {
             PeerSet::Nobody => Vec::new(),
             PeerSet::Anybody => vec![Who::Anybody],
-            PeerSet::Picked(picked) => picked
-                .iter()
-                .map(|peer| Who::Picked(self.cache.intern(peer)))
-                .collect(),
+            PeerSet::Picked(picked) => {
+                let mut whos = Vec::with_capacity(picked.len());
+                for peer in picked {
+                    match peer {
+                        PeerSelector::Entity(entity) => self.add_entity(*entity, &mut whos),
+                        peer => whos.push(Who::Picked(self.cache.intern(peer))),
+                    }
+                }
+                whos
+            }
+        }
+    }
+
+    /// An entity is the selectors that it stands for: whoever writes one of them speaks of the same
+    /// peers.
+    fn add_entity(&mut self, entity: Entity, whos: &mut Vec<Who>) {
+        for selector in entity_selectors(entity, self.cache.options()) {
+            whos.push(Who::Picked(
+                self.cache.intern(&PeerSelector::Labels(selector)),
+            ));
         }
     }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use porin_identity::{Family, Label, Labels, Operator, Requirement, Selector, key, source};
+use porin_identity::{
+    Family, Label, Labels, Operator, Requirement, Selector, SelectorKey, key, source,
+};
 
 use crate::peers::{CidrSource, Entity};
 use crate::{CidrMatch, Options, Semantics};
@@ -82,6 +84,24 @@ pub(crate) fn entity_labels(entity: Entity) -> &'static [&'static str] {
         Entity::Cluster => &CLUSTER_PARTS,
         Entity::ClusterMesh => &MESH_PARTS,
     }
+}
+
+/// The selectors that an entity stands for.
+pub(crate) fn entity_selectors(entity: Entity, options: &Options) -> Vec<Selector> {
+    let reserved = |name: &&str| Requirement::equals(SelectorKey::new(source::RESERVED, name), "");
+    let cluster = match entity {
+        Entity::Cluster => {
+            let key = SelectorKey::new(source::K8S, key::CLUSTER);
+            Some(Requirement::equals(key, &options.cluster_name))
+        }
+        Entity::ClusterMesh => Some(Requirement::exists(SelectorKey::new(
+            source::ANY,
+            key::CLUSTER,
+        ))),
+        _ => None,
+    };
+    let terms = entity_labels(entity).iter().map(reserved).chain(cluster);
+    terms.map(|term| Selector::from_parts([term])).collect()
 }
 
 fn entity_picks(entity: Entity, labels: &Labels, options: &Options) -> bool {

@@ -71,6 +71,10 @@ impl SelectorCache {
         self.asking = Asking::default();
     }
 
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// How many selectors are cached.
     pub(crate) fn len(&self) -> usize {
         self.by_selector.len()
