@@ -83,8 +83,10 @@ fn unlike_kernel(world: &World, kernel: &mut Kernel) -> Result<Vec<Broken>, Fail
     };
     let queries: Vec<Query> = world.queries.iter().copied().filter(has_packet).collect();
     let answers = kernel
-        .decide(&policy, &queries)
-        .map_err(|fault| Failure::Kernel(fault.to_string()))?;
+        .decide(&[(&policy, &queries)])
+        .map_err(|fault| Failure::Kernel(fault.to_string()))?
+        .pop()
+        .unwrap_or_default();
     let unlike = queries.iter().zip(&answers).filter_map(|(query, answer)| {
         let expected = fast(&policy, query);
         let differs = !answer.unlike(&expected).is_empty();

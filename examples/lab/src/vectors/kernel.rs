@@ -28,7 +28,7 @@ const SUBJECT: IdentityId = IdentityId::new(0xff_fffe);
 const FIRST_PORT: u16 = 10_000;
 
 /// Questions about one subject: its policy, and what is asked.
-pub(super) type Batch<'a> = [(&'a EndpointPolicy, &'a [Query])];
+pub(crate) type Batch<'a> = [(&'a EndpointPolicy, &'a [Query])];
 
 /// A loaded datapath in a namespace of its own.
 pub(crate) struct Kernel {
@@ -76,7 +76,7 @@ impl Kernel {
     }
 
     /// Puts the policies in force and sends one packet per query; the answers about each subject.
-    pub(super) fn decide(&mut self, asked: &Batch<'_>) -> Result<Vec<Vec<Answer>>, Fault> {
+    pub(crate) fn decide(&mut self, asked: &Batch<'_>) -> Result<Vec<Vec<Answer>>, Fault> {
         let mut answers = Vec::with_capacity(asked.len());
         for batch in asked.chunks(SUBJECTS) {
             answers.extend(self.batch(batch)?);
