@@ -24,7 +24,7 @@ pub(crate) fn run(asked: &Agree, out: &mut impl Write) -> Result<bool, Failure> 
     let (mut flows, mut found) = (0, 0);
     for number in asked.first..asked.first + asked.worlds {
         let written = porin_worlds::whole_world(asked.seed, number, asked.flows);
-        let world = World::read(&written).map_err(refused)?;
+        let world = World::read(&written)?;
         flows += world.queries.len();
         let broken = all(&world, number, asked.engine, kernel.as_mut())?;
         for one in broken.iter().take(SHOWN.saturating_sub(found)) {
@@ -65,7 +65,7 @@ fn all(
 ) -> Result<Vec<Broken>, Failure> {
     let mut broken = Vec::new();
     if engine != Against::Kernel {
-        broken.extend(disagreements(world).map_err(refused)?);
+        broken.extend(disagreements(world)?);
         broken.extend(history_leaves_no_trace(world, &mut Random::new(number)).err());
     }
     if let Some(kernel) = kernel {
@@ -76,8 +76,8 @@ fn all(
 
 /// Where the kernel program does other than the compiled policy says.
 fn unlike_kernel(world: &World, kernel: &mut Kernel) -> Result<Vec<Broken>, Failure> {
-    let set = world.set().map_err(refused)?;
-    let everybody = world.registry().map_err(refused)?.snapshot();
+    let set = world.set()?;
+    let everybody = world.registry()?.snapshot();
     let Ok(policy) = world.resolve(&set, &everybody) else {
         return Ok(Vec::new());
     };
@@ -128,6 +128,8 @@ fn write_world(folder: &Path, number: u64, world: &Value) -> Result<(), Failure>
     Ok(())
 }
 
-fn refused(broken: Broken) -> Failure {
-    Failure::Refused(broken.to_string())
+impl From<Broken> for Failure {
+    fn from(broken: Broken) -> Self {
+        Self::Refused(broken.to_string())
+    }
 }

@@ -1,0 +1,184 @@
+//! Small worlds in which the engines once disagreed, each with the answer that is right.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use porin_identity::{Families, Identities, IdentityId};
+use porin_policy::{
+    AuthMode, CidrMatch, EndpointPolicy, L7Rules, Options, PolicySet, Query, Reference, Semantics,
+    Verdict,
+};
+
+const SUBJECT: IdentityId = IdentityId::new(300);
+const PEER: IdentityId = IdentityId::new(301);
+const ABROAD: IdentityId = IdentityId::new(302);
+const BLOCK: IdentityId = IdentityId::new(16_777_217);
+const POD: &str = "k8s:io.kubernetes.pod.namespace=shop,k8s:io.cilium.k8s.policy.cluster=default";
+
+/// Everybody: the subject, a peer with the label `app=web`, a pod of another cluster, a block.
+fn everybody(families: Families) -> Identities {
+    let mut all = Identities::new(families);
+    let abroad = "k8s:io.kubernetes.pod.namespace=shop,k8s:io.cilium.k8s.policy.cluster=west";
+    for (id, labels) in [
+        (SUBJECT, format!("k8s:app=db,{POD}")),
+        (PEER, format!("k8s:app=web,{POD}")),
+        (ABROAD, format!("k8s:app=web,{abroad}")),
+        (BLOCK, "cidr:2001-db8--0/32,reserved:world".to_owned()),
+    ] {
+        all.insert_fixed(id, labels.parse().unwrap()).unwrap();
+    }
+    all
+}
+
+/// Asks both engines; they have to say the same.
+fn ask(options: Options, documents: &str, query: &Query) -> (Verdict, AuthMode, EndpointPolicy) {
+    let everybody = everybody(Families::V4).snapshot();
+    let mut set = PolicySet::new(options.families(Families::V4));
+    set.load([("policies.yaml", documents)]).unwrap();
+    let policy = set.resolve(SUBJECT, &everybody).unwrap();
+    let reference = Reference::new(&set, &everybody, SUBJECT).unwrap();
+    let (fast, slow) = (policy.check(query), reference.check(query));
+    assert_eq!(fast.verdict(), slow.verdict);
+    assert_eq!(fast.redirect(), slow.redirect);
+    assert_eq!(fast.auth(), slow.auth);
+    assert_eq!(fast.l7(), slow.l7);
+    (fast.verdict(), fast.auth(), policy)
+}
+
+fn cilium(spec: &str) -> String {
+    format!(
+        "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: one, namespace: shop}}\nspec:\n  endpointSelector: {{}}\n{spec}"
+    )
+}
+
+#[test]
+fn a_listener_always_has_to_take_the_connection_over() {
+    let listener = "  egress: [{toPorts: [{ports: [{port: \"443\"}], listener: {envoyConfig: {name: proxy}, name: one}}]}]";
+    let query = Query::egress(PEER).tcp(443);
+    let (_, _, policy) = ask(Options::new(), &cilium(listener), &query);
+    let redirect = policy.check(&query).redirect().unwrap();
+    assert!(!redirect.unrestricted);
+}
+
+#[test]
+fn staging_every_rule_of_a_network_policy_isolates_nobody() {
+    let staged = "apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: one, namespace: shop, annotations: {policy.porin.dev/staged: \"ingress[0]\"}}
+spec: {podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]}";
+    let (verdict, _, policy) = ask(Options::new(), staged, &Query::ingress(BLOCK).tcp(80));
+    assert_eq!(verdict, Verdict::Allow);
+    let tried = policy.staged().unwrap();
+    assert_eq!(
+        tried.check(&Query::ingress(BLOCK).tcp(80)).verdict(),
+        Verdict::Deny
+    );
+}
+
+#[test]
+fn staged_rules_that_conflict_leave_what_is_enforced_alone() {
+    let enforced = cilium(
+        "  ingress: [{toPorts: [{ports: [{port: \"80\", protocol: TCP}], rules: {http: [{method: GET}]}}]}]",
+    );
+    let staged = "apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: two, namespace: shop, annotations: {policy.porin.dev/staged: \"true\"}}
+spec:
+  endpointSelector: {}
+  ingress: [{toPorts: [{ports: [{port: \"80\", protocol: TCP}], rules: {kafka: [{topic: a}]}}]}]";
+    let both = format!("{enforced}\n---\n{staged}");
+    let (verdict, _, policy) = ask(Options::new(), &both, &Query::ingress(PEER).tcp(80));
+    assert_eq!(verdict, Verdict::Redirect);
+    assert!(policy.staged().is_none());
+    assert!(policy.staged_conflict().is_some());
+}
+
+#[test]
+fn the_world_of_a_family_that_is_not_in_use_is_nobody() {
+    let pods = CidrMatch {
+        nodes: false,
+        pods: true,
+    };
+    let options = Options::new().cidr_match(pods);
+    let world = cilium("  ingress: [{fromCIDR: [\"::/0\"]}]");
+    let (verdict, ..) = ask(options, &world, &Query::ingress(BLOCK).tcp(80));
+    assert_eq!(verdict, Verdict::Deny);
+}
+
+#[test]
+fn pods_of_other_clusters_are_not_meant_by_a_network_policy() {
+    let here = "apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: one, namespace: shop}
+spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}";
+    for (peer, expected) in [(PEER, Verdict::Allow), (ABROAD, Verdict::Deny)] {
+        let (verdict, ..) = ask(Options::new(), here, &Query::ingress(peer).tcp(80));
+        assert_eq!(verdict, expected);
+    }
+}
+
+#[test]
+fn what_another_parser_reads_does_not_lift_http_rules() {
+    let two = cilium(
+        "  egress:
+  - toPorts: [{ports: [{port: \"8080\", protocol: TCP}], rules: {kafka: [{}]}}]
+  - toEndpoints: [{matchLabels: {app: web}}]
+    toPorts: [{ports: [{port: \"8080\", protocol: TCP}], rules: {http: [{method: GET}]}}]",
+    );
+    let query = Query::egress(PEER).tcp(8080);
+    for semantics in [Semantics::Cilium, Semantics::Strict] {
+        let (_, _, policy) = ask(Options::new().semantics(semantics), &two, &query);
+        assert!(!policy.check(&query).l7().unwrap().unrestricted);
+    }
+}
+
+#[test]
+fn http_rules_that_only_change_headers_reach_the_proxy() {
+    let change = cilium(
+        "  ingress: [{toPorts: [{ports: [{port: \"80\", protocol: TCP}], rules: {http: [{headerMatches: [{name: X-A, mismatch: REPLACE, value: b}]}]}}]}]",
+    );
+    let query = Query::ingress(PEER).tcp(80);
+    let (_, _, policy) = ask(Options::new(), &change, &query);
+    let told = policy.check(&query).l7().unwrap();
+    assert!(matches!(told.rules, L7Rules::Http(rules) if rules.len() == 1));
+}
+
+#[test]
+fn server_names_stand_once_and_a_rule_without_any_lifts_them() {
+    let twice = "  ingress: [{toPorts: [{ports: [{port: \"443\", protocol: TCP}], serverNames: [b.test, a.test, b.test]}]}]";
+    let query = Query::ingress(PEER).tcp(443);
+    let (_, _, policy) = ask(Options::new(), &cilium(twice), &query);
+    let names = policy.check(&query).l7().unwrap().server_names;
+    assert_eq!(names, ["a.test".into(), "b.test".into()]);
+
+    let lifted = cilium(
+        "  ingress:
+  - toPorts:
+    - ports: [{port: \"443\", protocol: TCP}]
+      serverNames: [a.test]
+      terminatingTLS: {secret: {name: server, namespace: proxy}}
+      rules: {http: [{method: POST}]}
+  - fromEndpoints: [{matchLabels: {app: web}}]
+    toPorts: [{ports: [{port: \"443\", protocol: TCP}], rules: {http: [{method: GET}]}}]",
+    );
+    let (_, _, policy) = ask(Options::new(), &lifted, &query);
+    assert!(policy.check(&query).l7().unwrap().server_names.is_empty());
+}
+
+#[test]
+fn an_allowance_that_a_denial_overrules_asks_for_nothing() {
+    let admin = "apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: first}
+spec:
+  tier: Admin
+  priority: 0
+  subject: {namespaces: {}}
+  ingress: [{action: Accept, from: [{namespaces: {}}]}]";
+    let overruled = cilium(
+        "  ingress: [{fromEndpoints: [{matchLabels: {app: web}}], authentication: {mode: required}}]
+  ingressDeny: [{fromEndpoints: [{}]}]",
+    );
+    let both = format!("{admin}\n---\n{overruled}");
+    let (verdict, auth, _) = ask(Options::new(), &both, &Query::ingress(PEER).tcp(443));
+    assert_eq!((verdict, auth), (Verdict::Allow, AuthMode::Disabled));
+}
