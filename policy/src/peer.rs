@@ -136,7 +136,7 @@ impl CidrSelector {
             && !self
                 .except
                 .iter()
-                .any(|block| lies_in(*block, labels, options, false))
+                .any(|block| lies_in(*block, labels, options, self.zero_holds_all))
     }
 
     /// Blocks pick what is outside of the cluster, and nodes and pods if they are asked to.
@@ -194,7 +194,7 @@ fn groups_fit(groups: &Selector, labels: &Labels, semantics: Semantics) -> bool 
 }
 
 /// A block of length zero is the world of its family; whoever has an address of the family, if it
-/// holds all.
+/// holds all. A family that is not in use has no addresses.
 fn lies_in(block: IpNet, labels: &Labels, options: &Options, zero_holds_all: bool) -> bool {
     let family = Family::of(&block.addr());
     let inside = |own: IpNet| block.contains(&own);
@@ -202,5 +202,6 @@ fn lies_in(block: IpNet, labels: &Labels, options: &Options, zero_holds_all: boo
         return labels.blocks().any(inside);
     }
     let world = options.families.world_name(family);
-    labels.reserved(world) || (zero_holds_all && labels.blocks().any(inside))
+    let all = zero_holds_all && options.families.speaks(family);
+    labels.reserved(world) || (all && labels.blocks().any(inside))
 }

@@ -11,7 +11,7 @@ use crate::peers::{CidrPeer, CidrSource, Entity, Peer, Peers, ServicePeer, Servi
 use crate::rule::{Action, PolicyKind, Rule};
 use crate::scope::Scope;
 use crate::service::{Backends, Service};
-use crate::{Options, Semantics};
+use crate::{NetworkPolicyReading, Options, Semantics};
 
 /// The other side of a compiled rule.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -109,9 +109,16 @@ impl PeerCompiler<'_> {
                 source: cidr.source.clone(),
                 except: cidr.except.iter().map(IpNet::trunc).collect(),
                 reach: self.options.block_reach(self.kind),
-                zero_holds_all: self.kind.is_kubernetes() || self.options.cidr_match.pods,
+                zero_holds_all: self.zero_holds_all(),
             })]
         })
+    }
+
+    /// Upstream a NetworkPolicy is read like the other kinds.
+    fn zero_holds_all(&self) -> bool {
+        let upstream = self.kind == PolicyKind::NetworkPolicy
+            && self.options.network_policies == NetworkPolicyReading::Cilium;
+        (self.kind.is_kubernetes() && !upstream) || self.options.cidr_match.pods
     }
 
     fn service(&self, peer: &ServicePeer) -> Vec<PeerSelector> {

@@ -4,8 +4,8 @@
 
 use porin_identity::{Families, Identities, IdentityId};
 use porin_policy::{
-    AuthMode, CidrMatch, EndpointPolicy, L7Rules, Options, PolicySet, Query, Reference, Semantics,
-    Verdict,
+    AuthMode, CidrMatch, EndpointPolicy, L7Rules, NetworkPolicyReading, Options, PolicySet, Query,
+    Reference, Semantics, Verdict,
 };
 
 const SUBJECT: IdentityId = IdentityId::new(300);
@@ -105,19 +105,25 @@ fn the_world_of_a_family_that_is_not_in_use_is_nobody() {
 }
 
 #[test]
-fn pods_of_other_clusters_are_not_meant_by_a_network_policy() {
+fn pods_of_other_clusters_are_pods_to_a_network_policy() {
     let here = "apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: one, namespace: shop}
 spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}";
-    for (peer, expected) in [(PEER, Verdict::Allow), (ABROAD, Verdict::Deny)] {
-        let (verdict, ..) = ask(Options::new(), here, &Query::ingress(peer).tcp(80));
+    let upstream = Options::new().network_policies(NetworkPolicyReading::Cilium);
+    for (options, peer, expected) in [
+        (Options::new(), PEER, Verdict::Allow),
+        (Options::new(), ABROAD, Verdict::Allow),
+        (upstream.clone(), PEER, Verdict::Allow),
+        (upstream, ABROAD, Verdict::Deny),
+    ] {
+        let (verdict, ..) = ask(options, here, &Query::ingress(peer).tcp(80));
         assert_eq!(verdict, expected);
     }
 }
 
 #[test]
-fn what_another_parser_reads_does_not_lift_http_rules() {
+fn what_another_parser_reads_lifts_http_rules_upstream_only() {
     let two = cilium(
         "  egress:
   - toPorts: [{ports: [{port: \"8080\", protocol: TCP}], rules: {kafka: [{}]}}]
@@ -125,9 +131,9 @@ fn what_another_parser_reads_does_not_lift_http_rules() {
     toPorts: [{ports: [{port: \"8080\", protocol: TCP}], rules: {http: [{method: GET}]}}]",
     );
     let query = Query::egress(PEER).tcp(8080);
-    for semantics in [Semantics::Cilium, Semantics::Strict] {
+    for (semantics, lifted) in [(Semantics::Cilium, true), (Semantics::Strict, false)] {
         let (_, _, policy) = ask(Options::new().semantics(semantics), &two, &query);
-        assert!(!policy.check(&query).l7().unwrap().unrestricted);
+        assert_eq!(policy.check(&query).l7().unwrap().unrestricted, lifted);
     }
 }
 

@@ -82,8 +82,8 @@ fn lies_in(block: &IpNet, reach: Reach, labels: &Labels, options: &Options) -> b
     }
     let every = match reach {
         Reach::Everywhere | Reach::NotPods => true,
-        Reach::Chosen => options.cidr_match.pods && options.families.speaks(family),
-    };
+        Reach::Chosen => options.cidr_match.pods,
+    } && options.families.speaks(family);
     let addressed = || labels.blocks().any(|own| Family::of(&own.addr()) == family);
     labels.reserved(options.families.world_name(family)) || (every && addressed())
 }
