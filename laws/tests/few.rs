@@ -5,7 +5,7 @@ use std::ops::Range;
 use porin_laws::{Broken, Random, World, disagreements};
 
 const SEED: u64 = 1;
-const WORLDS: Range<u64> = 0..1500;
+const WORLDS: Range<u64> = 0..100;
 
 fn every_world(
     flows: usize,
