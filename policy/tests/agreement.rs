@@ -105,7 +105,7 @@ fn the_world_of_a_family_that_is_not_in_use_is_nobody() {
 }
 
 #[test]
-fn pods_of_other_clusters_are_pods_to_a_network_policy() {
+fn pods_of_other_clusters_are_not_meant_by_a_network_policy() {
     let here = "apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: one, namespace: shop}
@@ -113,7 +113,7 @@ spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}";
     let upstream = Options::new().network_policies(NetworkPolicyReading::Cilium);
     for (options, peer, expected) in [
         (Options::new(), PEER, Verdict::Allow),
-        (Options::new(), ABROAD, Verdict::Allow),
+        (Options::new(), ABROAD, Verdict::Deny),
         (upstream.clone(), PEER, Verdict::Allow),
         (upstream, ABROAD, Verdict::Deny),
     ] {

@@ -64,11 +64,6 @@ pub(super) fn pods(document: &Document, peer: &PodPeer, options: &Options) -> Se
     };
     let terms = [by_labels.requirements(), by_namespace.requirements()].concat();
     let scoped = Selector::from_parts(terms.into_iter().chain(place));
-    // The pods of other clusters are pods too, says the API of NetworkPolicy.
-    let everywhere = document.name.kind == PolicyKind::NetworkPolicy && !upstream;
-    if everywhere {
-        return scoped;
-    }
     in_own_cluster(scoped, &by_labels, options)
 }
 
