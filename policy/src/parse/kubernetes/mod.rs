@@ -33,7 +33,7 @@ pub(super) fn specs(
 ) -> Result<Vec<Spec>, ParseError> {
     reader.fields(root, ROOT)?;
     name::check(reader, root, kind)?;
-    let at = spec_of(reader, root)?;
+    let at = spec::of(reader, root)?;
     let spec = match kind {
         PolicyKind::AdminNetworkPolicy => spec::spec(reader, &at, &admin::ADMIN),
         PolicyKind::BaselineAdminNetworkPolicy => spec::spec(reader, &at, &admin::BASELINE),
@@ -51,7 +51,7 @@ pub(super) fn subjects(
     root: &At<'_>,
     kind: PolicyKind,
 ) -> Result<Vec<Selector>, ParseError> {
-    let at = spec_of(reader, root)?;
+    let at = spec::of(reader, root)?;
     let subject = match kind {
         PolicyKind::ClusterNetworkPolicy => peer::subject(reader, &at, &cluster::CLUSTER),
         PolicyKind::AdminNetworkPolicy | PolicyKind::BaselineAdminNetworkPolicy => {
@@ -62,11 +62,4 @@ pub(super) fn subjects(
         | PolicyKind::CiliumClusterwideNetworkPolicy => network_policy::subject(reader, &at),
     };
     subject.map(|subject| vec![subject])
-}
-
-fn spec_of<'a>(reader: &Reader<'_>, root: &'a At<'a>) -> Result<At<'a>, ParseError> {
-    root.get("spec").ok_or_else(|| {
-        let reason = "`spec` is missing; add whom the policy guards and its rules";
-        reader.invalid(root, reason)
-    })
 }

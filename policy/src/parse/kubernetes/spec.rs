@@ -232,3 +232,11 @@ fn check_name(
         _ => Ok(()),
     }
 }
+
+/// The `spec` of a document.
+pub(super) fn of<'a>(reader: &Reader<'_>, root: &'a At<'a>) -> Result<At<'a>, ParseError> {
+    root.get("spec").ok_or_else(|| {
+        let reason = "`spec` is missing; add whom the policy guards and its rules";
+        reader.invalid(root, reason)
+    })
+}
