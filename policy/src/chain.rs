@@ -1,3 +1,5 @@
+use std::sync::OnceLock;
+
 use sha2::{Digest, Sha256};
 
 use crate::{EntryAction, MapEntry, PortPrefix, Protocol};
@@ -6,10 +8,11 @@ use crate::{EntryAction, MapEntry, PortPrefix, Protocol};
 ///
 /// Keys nest or are disjoint, so the entry before a point in key order or one of the entries
 /// around it is the answer; each entry knows the one around it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Chain {
     links: Box<[Link]>,
-    digest: [u8; 32],
+    /// Made when it is asked for.
+    digest: OnceLock<[u8; 32]>,
 }
 
 /// Protocol and block of ports: a map key without direction and identity.
@@ -63,6 +66,14 @@ impl PortKey {
     }
 }
 
+impl PartialEq for Chain {
+    fn eq(&self, other: &Self) -> bool {
+        self.links == other.links
+    }
+}
+
+impl Eq for Chain {}
+
 impl Chain {
     /// Builds a chain; of two entries with one key the later stays.
     pub(crate) fn new(mut entries: Vec<(PortKey, MapEntry)>) -> Self {
@@ -74,6 +85,11 @@ impl Chain {
             }
             same
         });
+        Self::from_sorted(entries)
+    }
+
+    /// Builds a chain of entries that stand in the order of their keys, each key once.
+    pub(crate) fn from_sorted(entries: Vec<(PortKey, MapEntry)>) -> Self {
         let mut open: Vec<(u32, PortKey)> = Vec::new();
         let mut links = Vec::with_capacity(entries.len());
         for (index, (key, entry)) in (0_u32..).zip(entries) {
@@ -84,9 +100,10 @@ impl Chain {
             open.push((index, key));
             links.push(Link { key, around, entry });
         }
-        let links = links.into_boxed_slice();
-        let digest = digest(&links);
-        Self { links, digest }
+        Self {
+            links: links.into_boxed_slice(),
+            digest: OnceLock::new(),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -98,7 +115,7 @@ impl Chain {
     }
 
     pub(crate) fn digest(&self) -> &[u8; 32] {
-        &self.digest
+        self.digest.get_or_init(|| digest(&self.links))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (PortKey, MapEntry)> {

@@ -158,6 +158,16 @@ impl EndpointPolicy {
         &self.0.state
     }
 
+    /// Makes the table entries anew from the resolved rules; they are those of
+    /// [`EndpointPolicy::map_state`].
+    #[must_use]
+    pub fn distil(&self) -> MapState {
+        MapState::new(
+            Direction::ALL
+                .map(|direction| self.0.lane(direction).distil(self.0.state.side(direction))),
+        )
+    }
+
     /// Whether policy is enforced in a direction.
     #[must_use]
     pub fn enforced(&self, direction: Direction) -> bool {

@@ -224,6 +224,15 @@ impl LanePolicy {
         }
     }
 
+    /// The table anew; `placed` says which identity has which class.
+    pub(crate) fn distil(&self, placed: &Side) -> Side {
+        let mut side = placed.without_chains(Arc::new(any_chain(&self.any, self.scale)));
+        for own in &self.own {
+            side.add_chain(Arc::new(own_chain(own, &self.any, side.any(), self.scale)));
+        }
+        side
+    }
+
     fn own_of(&self, side: &Side, peer: IdentityId) -> &[Contribution] {
         let own = side
             .class(peer)

@@ -70,6 +70,15 @@ impl Side {
         }
     }
 
+    /// The same peers with the same numbers of chains, and no chain yet.
+    pub(crate) fn without_chains(&self, any: Arc<Chain>) -> Self {
+        Self {
+            any,
+            chains: Vec::with_capacity(self.chains.len()),
+            peers: self.peers.clone(),
+        }
+    }
+
     pub(crate) fn reserve(&mut self, peers: usize) {
         self.peers.reserve(peers);
     }

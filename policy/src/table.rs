@@ -1,12 +1,10 @@
 //! From contributions to chains of table entries.
 
-use std::cmp::Ordering;
-
-use crate::MapEntry;
 use crate::chain::{Chain, PortKey};
 use crate::contribution::{Contribution, Does, merged};
 use crate::map_state::prevails;
 use crate::weigh::Scale;
+use crate::{AuthMode, EntryAction, MapEntry};
 
 /// The chain of any peer. `any` comes strongest first.
 pub(crate) fn any_chain(any: &[Contribution], scale: Scale) -> Chain {
@@ -41,24 +39,15 @@ fn peer_chain(
     // Whether a redirect restricts, what authentication is asked for and what a pass leads to depend on
     // both lists; everything else is a comparison of two entries.
     let depends = scale.asks || scale.passes || inspects(own) || inspects(any);
-    let entangled = which == Keys::All || depends;
+    if which == Keys::Own && !depends {
+        return plain_chain(own, any_chain);
+    }
     let mut entries: Vec<(PortKey, MapEntry)> = Vec::new();
     let mut open: Vec<(PortKey, MapEntry)> = Vec::new();
     let mut ours = Covering::new(own);
-    let mut everybodys = Covering::new(if entangled { any } else { &[] });
-    for key in keys(own, any, entangled, which) {
-        let wanted = if entangled {
-            scale.weigh(merged(everybodys.of(key), ours.of(key)))
-        } else {
-            let own = scale.weigh(ours.of(key).iter());
-            let any = any_chain.around(key).map(|(_, entry)| entry);
-            match (own, any) {
-                (Some(own), Some(any)) if any.precedence.cmp(&own.precedence) != Ordering::Less => {
-                    Some(any)
-                }
-                (own, any) => own.or(any),
-            }
-        };
+    let mut everybodys = Covering::new(any);
+    for key in keys(own, any, which) {
+        let wanted = scale.weigh(merged(everybodys.of(key), ours.of(key)));
         while open.last().is_some_and(|(outer, _)| !outer.contains(key)) {
             open.pop();
         }
@@ -73,7 +62,58 @@ fn peer_chain(
             open.push((key, wanted));
         }
     }
-    Chain::new(entries)
+    Chain::from_sorted(entries)
+}
+
+/// The chain of a peer where every answer is that of the strongest contribution alone. `own` comes
+/// strongest first.
+fn plain_chain(own: &[Contribution], any_chain: &Chain) -> Chain {
+    let mut sorted: Vec<&Contribution> = own.iter().collect();
+    sorted.sort_by_key(|c| c.key);
+    let mut strongest: Vec<(PortKey, &Contribution)> = Vec::new();
+    let mut entries: Vec<(PortKey, MapEntry)> = Vec::with_capacity(sorted.len());
+    let mut open: Vec<(PortKey, MapEntry)> = Vec::new();
+    let mut last = None;
+    for c in sorted {
+        let key = c.key;
+        if last.replace(key) == Some(key) {
+            continue;
+        }
+        strongest.retain(|(outer, _)| outer.contains(key));
+        let best = match strongest.last() {
+            Some((_, outer)) if outer.rank() <= c.rank() => *outer,
+            _ => c,
+        };
+        strongest.push((key, best));
+        let any = any_chain.around(key);
+        let wanted = match any {
+            Some((_, any)) if any.precedence >= best.precedence => any,
+            _ => alone(best),
+        };
+        open.retain(|(outer, _)| outer.contains(key));
+        let found = match (open.last().copied(), any) {
+            (Some(own), Some(any)) if prevails(any, own) => Some(any),
+            (own, any) => own.or(any),
+        };
+        if found.map(|(_, entry)| entry) != Some(wanted) {
+            entries.push((key, wanted));
+            open.push((key, wanted));
+        }
+    }
+    Chain::from_sorted(entries)
+}
+
+/// The entry of a contribution that nothing else has a say beside.
+fn alone(c: &Contribution) -> MapEntry {
+    MapEntry {
+        action: match c.does {
+            Does::Deny => EntryAction::Deny,
+            Does::Allow | Does::Pass | Does::Inspect(_) => EntryAction::Allow,
+        },
+        auth: AuthMode::Disabled,
+        precedence: c.precedence,
+        cookie: c.cookie,
+    }
 }
 
 /// The contributions that cover a key, for keys that come in their order, broader before narrower.
@@ -126,19 +166,17 @@ impl Covering {
 }
 
 /// The keys at which an answer can change, broader before narrower.
-fn keys(own: &[Contribution], any: &[Contribution], entangled: bool, which: Keys) -> Vec<PortKey> {
+fn keys(own: &[Contribution], any: &[Contribution], which: Keys) -> Vec<PortKey> {
     let mut keys: Vec<PortKey> = own.iter().map(|c| c.key).collect();
     keys.sort_unstable();
     keys.dedup();
-    if entangled {
-        let mut others: Vec<PortKey> = any.iter().map(|c| c.key).collect();
-        others.sort_unstable();
-        others.dedup();
-        let mut ours = Covering::new(own);
-        others.retain(|key| which == Keys::All || !ours.of(*key).is_empty());
-        keys.append(&mut others);
-        keys.sort_unstable();
-        keys.dedup();
-    }
+    let mut others: Vec<PortKey> = any.iter().map(|c| c.key).collect();
+    others.sort_unstable();
+    others.dedup();
+    let mut ours = Covering::new(own);
+    others.retain(|key| which == Keys::All || !ours.of(*key).is_empty());
+    keys.append(&mut others);
+    keys.sort_unstable();
+    keys.dedup();
     keys
 }

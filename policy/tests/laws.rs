@@ -101,6 +101,7 @@ proptest! {
         let state = policy.map_state();
         let rebuilt: MapState = state.iter().collect();
         prop_assert_eq!(&rebuilt, state);
+        prop_assert_eq!(&policy.distil(), state);
         prop_assert_eq!(rebuilt.content(), state.content());
         let entries: Vec<_> = state.iter().collect();
         prop_assert!(entries.is_sorted_by(|a, b| a.0 < b.0));
