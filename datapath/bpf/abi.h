@@ -33,14 +33,18 @@ enum identity {
 /*
  * skb->mark of a packet that left an endpoint of this node:
  *
- *   31                              8 7        0
- *  +---------------------------------+----------+
- *  |        source identity          |  magic   |
- *  +---------------------------------+----------+
+ *   31                              8 7       1 0
+ *  +---------------------------------+---------+---+
+ *  |   source identity, low 24 bits  |  magic  | L |
+ *  +---------------------------------+---------+---+
+ *
+ * L is bit 24 of the identity: it means something on this node only.
  */
 #define MARK_MAGIC 0x5eU
-#define MARK_MAGIC_MASK 0xffU
+#define MARK_MAGIC_MASK 0xfeU
+#define MARK_LOCAL 0x01U
 #define MARK_IDENTITY_SHIFT 8
+#define IDENTITY_LOCAL_SHIFT 24
 
 /* --- endpoints ---------------------------------------------------------- */
 

@@ -48,7 +48,14 @@ INLINE __u32 stamp_of(__u32 mark)
 
 INLINE __u32 stamp_for(__u32 identity)
 {
-	return identity << MARK_IDENTITY_SHIFT | MARK_MAGIC;
+	__u32 local = identity >> IDENTITY_LOCAL_SHIFT & MARK_LOCAL;
+
+	return identity << MARK_IDENTITY_SHIFT | MARK_MAGIC | local;
+}
+
+INLINE __u32 identity_of(__u32 stamp)
+{
+	return stamp >> MARK_IDENTITY_SHIFT | (stamp & MARK_LOCAL) << IDENTITY_LOCAL_SHIFT;
 }
 
 /*
@@ -75,7 +82,7 @@ INLINE int sender(struct crossing *c, const struct packet *p)
 		if (owner.identity != IDENTITY_HOST)
 			return 0;
 		if (c->stamp)
-			c->peer = c->stamp >> MARK_IDENTITY_SHIFT;
+			c->peer = identity_of(c->stamp);
 		else if (c->came_by)
 			c->peer = p->family == 4 ? world_ipv4 : world_ipv6;
 		return 0;

@@ -19,13 +19,18 @@ const EPOCH_SHIFT: u32 = 16;
 /// How many policy tables a [`Cell`] can tell apart.
 pub const TABLES_MAX: u32 = 0x8000;
 
-/// Low byte of `skb->mark` of a packet that left an endpoint of this node.
+/// Low byte of `skb->mark` of a packet that left an endpoint of this node, but for its last bit.
 pub const MARK_MAGIC: u32 = 0x5e;
 
-/// The mark of packets of an endpoint with this identity (24 bits).
+/// The highest identity that a mark can carry: those of workloads, and those that mean something on
+/// this node only.
+pub const IDENTITY_MAX: u32 = (1 << 25) - 1;
+
+/// The mark of packets of an endpoint with this identity (25 bits): its low 24 bits, the magic, and
+/// the highest in place of the last.
 #[must_use]
 pub const fn mark_of(identity: u32) -> u32 {
-    identity << 8 | MARK_MAGIC
+    identity << 8 | MARK_MAGIC | (identity >> 24 & 1)
 }
 
 /// An address in the one form that the programs know: IPv6 as it is, IPv4

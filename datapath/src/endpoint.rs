@@ -5,15 +5,12 @@ use std::net::IpAddr;
 use porin_flow::EndpointId;
 use porin_identity::IdentityId;
 
-use crate::abi::{Address, Cell, Endpoint};
+use crate::abi::{Address, Cell, Endpoint, IDENTITY_MAX};
 use crate::datapath::{Datapath, Known};
 use crate::error::{ApplyError, AttachError, MapError};
 use crate::link::{Attachment, Target};
 use crate::sys::{LinkPosition, TcxHook};
 use crate::tables::inline;
-
-/// Identities of endpoints travel in 24 bits of a mark.
-const IDENTITY_MAX: u32 = (1 << 24) - 1;
 
 /// A workload at the host side of a veth pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +19,7 @@ pub struct EndpointSpec {
     pub id: EndpointId,
     /// The device of the host's side, in the calling thread's network namespace.
     pub ifindex: u32,
-    /// Who it is; of 24 bits, not 0.
+    /// Who it is; of 25 bits, not 0.
     pub identity: IdentityId,
     /// The addresses it may send from and receive at: at most one of each family.
     pub addresses: Vec<IpAddr>,

@@ -191,9 +191,9 @@ pub enum AttachError {
     /// There is no such endpoint.
     #[error("there is no endpoint {0}")]
     UnknownEndpoint(EndpointId),
-    /// The endpoint's number is 0, or its identity is 0 or has more than 24 bits.
+    /// The endpoint's number is 0, or its identity is 0 or has more than 25 bits.
     #[error(
-        "an endpoint with identity {0} cannot be: identities of endpoints are 1 to 16777215, their numbers start at 1"
+        "an endpoint with identity {0} cannot be: identities of endpoints are 1 to 33554431, their numbers start at 1"
     )]
     Identity(IdentityId),
     /// An endpoint has at most one address of each family, none of them unspecified or mapped.
@@ -243,7 +243,7 @@ pub enum ApplyError {
     #[error("endpoint {0} has no policy yet: install one first")]
     NoPolicy(EndpointId),
     /// An identity that an endpoint cannot have.
-    #[error("an endpoint cannot have identity {0}: it is not between 1 and 16777215")]
+    #[error("an endpoint cannot have identity {0}: it is not between 1 and 33554431")]
     Identity(IdentityId),
     /// The tables are too small for this.
     #[error("{what} needs {needed} entries, there is room for {capacity}: raise the limit")]

@@ -106,6 +106,40 @@ pub(crate) fn mark_is_overwritten(loader: Loader) -> Outcome {
     })
 }
 
+/// An identity that means something on this node only has one bit more than a workload's.
+pub(crate) fn a_local_identity_is_told_apart(loader: Loader) -> Outcome {
+    open(loader, |node| {
+        let shared = ID_A;
+        let own = IdentityId::new(1 << 24 | shared.get());
+        let allow = entry(Direction::Ingress, own, ANY_PORT, EntryAction::Allow, 22);
+        node.datapath
+            .install(&[(B, &[allow].into_iter().collect())])?;
+        let frame = Frame::udp(at(v4(A), 53), at(v4(B), 53));
+        let denied = Some(DropReason::POLICY_DENIED);
+        assert_eq!(node.cross(A, &frame).reason(), denied);
+        let before = node.datapath.mark(A).ok_or("known")?;
+        node.datapath.set_identity(A, own)?;
+        let crossed = node.cross(A, &frame);
+        assert_eq!(crossed.reason(), None);
+        let seen = crossed.seen.last().ok_or("the verdict is told")?;
+        assert_eq!((seen.source, seen.destination), (own, ID_B));
+        // The mark of the shared identity is another's.
+        assert_eq!(
+            node.arrive(B, &frame, before).reason(),
+            Some(DropReason::INVALID_IDENTITY)
+        );
+        // With the host's address it is known by its mark alone.
+        let host: std::net::IpAddr = "10.0.0.254".parse()?;
+        node.datapath.upsert_prefix(host.into(), IdentityId::HOST)?;
+        let mark = node.datapath.mark(A).ok_or("known")?;
+        let disguised = Frame::udp(at(host, 53), at(v4(B), 53));
+        assert_eq!(node.arrive(B, &disguised, mark).reason(), None);
+        node.datapath.clear_flows()?;
+        assert_eq!(node.arrive(B, &disguised, before).reason(), denied);
+        Ok(())
+    })
+}
+
 pub(crate) fn strange_specs_are_refused(loader: Loader) -> Outcome {
     open(loader, |node| {
         let before = node.datapath.endpoints();
@@ -124,7 +158,7 @@ pub(crate) fn strange_specs_are_refused(loader: Loader) -> Outcome {
             "{taken:?}"
         );
         let wide = EndpointSpec {
-            identity: IdentityId::new(1 << 24),
+            identity: IdentityId::new(1 << 25),
             ..node.spec(B)
         };
         let wide = node.datapath.add_endpoint(wide);

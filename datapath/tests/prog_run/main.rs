@@ -34,6 +34,10 @@ const TESTS: &[(&str, Body)] = &[
     ("forged_source", gate::forged_source),
     ("mark_is_overwritten", gate::mark_is_overwritten),
     ("masquerade_is_no_disguise", gate::masquerade_is_no_disguise),
+    (
+        "a_local_identity_is_told_apart",
+        gate::a_local_identity_is_told_apart,
+    ),
     ("a_replacement_has_no_gap", gate::a_replacement_has_no_gap),
     (
         "a_link_local_address_is_the_host",
