@@ -83,6 +83,28 @@ spec:
   - toPorts: [{ports: [{port: echo, protocol: TCP}]}]
 "#;
 
+const BLOCK_MAY: &str = r#"
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: block-may, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: server}}
+  ingress:
+  - from: [{ipBlock: {cidr: 10.78.0.0/16, except: [10.78.3.0/24]}}]
+"#;
+
+const WEB_ONLY: &str = r#"
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web-only, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: client}}
+  policyTypes: [Egress]
+  egress:
+  - to: [{podSelector: {matchLabels: {app: server}}}]
+    ports: [{port: web}]
+"#;
+
 fn main() -> std::process::ExitCode {
     run(vec![
         Test::new("kernel_a_held_endpoint_passes_nothing", || in_world(held)),
@@ -98,6 +120,12 @@ fn main() -> std::process::ExitCode {
         Test::new("kernel_a_block_follows_its_group", || in_world(groups)),
         Test::new("kernel_a_port_is_what_its_endpoint_calls_so", || {
             in_world(port_names)
+        }),
+        Test::new("kernel_equal_labels_are_told_apart_by_address", || {
+            in_world(told_apart)
+        }),
+        Test::new("kernel_equal_labels_are_told_apart_by_port_names", || {
+            in_world(told_apart_by_names)
         }),
         Test::new("kernel_a_reused_address_inherits_nothing", || {
             in_world(reused)
@@ -520,6 +548,74 @@ fn port_names(world: &World) -> Outcome {
     enforcer.add_endpoint(server(PORT), now())?;
     let mut open = world.client.run(|| connect(PATIENCE))??;
     assert!(echoes(&mut open, PATIENCE), "the name stands for this port");
+    enforcer.close()?;
+    Ok(())
+}
+
+/// Two pods with equal labels, of which a block covers one.
+fn told_apart(world: &World) -> Outcome {
+    let mut enforcer = open().open()?;
+    enforcer.load_policies([("may.yaml", CLIENT_MAY)], now())?;
+    let [client, _] = world.populate(&mut enforcer)?;
+    let twin = EndpointSpec::new("client-1", labels("client"), world.outside_link);
+    let twin = enforcer.add_endpoint(twin.address(PARTNER.into()), now())?;
+    let shared = enforcer.identity(client);
+    assert_eq!(shared, enforcer.identity(twin), "nothing tells them apart");
+    let mut running = world.connect()?;
+
+    enforcer.load_policies([("block.yaml", BLOCK_MAY)], now())?;
+    let own = enforcer.identity(client);
+    assert_ne!(own, shared, "the block covers it");
+    assert_eq!(
+        enforcer.identity(twin),
+        shared,
+        "it stands in the exception"
+    );
+    assert!(answers(&mut running), "a connection that may go on does");
+    assert!(world.connects());
+    assert!(world.is_kept_out(PARTNER), "its twin may not");
+    let known = own.and_then(|own| enforcer.identities().labels(own));
+    let names = known.map(ToString::to_string).unwrap_or_default();
+    assert!(names.contains("cidr:10.78.1.2/32") && names.contains("k8s:app=client"));
+
+    let both = BLOCK_MAY.replace(", except: [10.78.3.0/24]", "");
+    enforcer.load_policies([("block.yaml", both)], now())?;
+    assert!(world.reaches_from(PARTNER) && world.connects());
+    assert_ne!(enforcer.identity(client), enforcer.identity(twin));
+
+    enforcer.relabel(twin, labels("server"), now())?;
+    assert!(world.reaches_from(PARTNER), "the block covers it still");
+    enforcer.load_policies([("may.yaml", CLIENT_MAY)], now())?;
+    assert_eq!(enforcer.identity(client), shared, "nothing tells it apart");
+    assert!(answers(&mut running) && world.is_kept_out(PARTNER));
+    enforcer.close()?;
+    Ok(())
+}
+
+/// Two servers with equal labels that call different ports by one name.
+fn told_apart_by_names(world: &World) -> Outcome {
+    let mut enforcer = open().open()?;
+    enforcer.load_policies([("web.yaml", WEB_ONLY)], now())?;
+    let named = |name, link, address: Ipv4Addr, port| {
+        EndpointSpec::new(name, labels("server"), link)
+            .address(address.into())
+            .ports([NamedPort::new("web", Protocol::TCP, port)])
+    };
+    let server = named("server-0", world.server_link, SERVER, PORT);
+    let ids = enforcer.add_endpoints([world.client_spec("client"), server], now())?;
+    let [_, server] = ids.try_into().map_err(|_| "two endpoints")?;
+    let shared = enforcer.identity(server);
+    let mut running = world.connect()?;
+
+    let twin = named("server-1", world.outside_link, PARTNER, PORT + 1);
+    let twin = enforcer.add_endpoint(twin, now())?;
+    assert_ne!(enforcer.identity(server), shared, "they disagree");
+    assert_ne!(enforcer.identity(server), enforcer.identity(twin));
+    assert!(answers(&mut running) && world.connects());
+
+    enforcer.remove_endpoint(twin, now())?;
+    assert_eq!(enforcer.identity(server), shared, "nobody disagrees");
+    assert!(answers(&mut running) && world.connects());
     enforcer.close()?;
     Ok(())
 }

@@ -101,7 +101,9 @@ impl Builder {
         Ok(Enforcer {
             filter: self.filter,
             identities,
+            criteria: policies.criteria(),
             policies,
+            addresses: self.addresses,
             resolver,
             blocks,
             endpoints: BTreeMap::new(),

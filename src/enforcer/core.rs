@@ -2,12 +2,15 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::datapath::{self, ApplyError, Datapath, Events};
 use crate::flow::{EndpointId, FlowBuilder};
 use crate::identity::{Identities, IdentityId, LabelFilter, OwnerId};
-use crate::policy::{EndpointPolicy, NamedPort, PolicySet, PortNames, ResolveError, Resolver};
+use crate::policy::{
+    Criteria, EndpointPolicy, NamedPort, PolicySet, PortNames, ResolveError, Resolver,
+};
 
 use super::attribution::Known;
 use super::blocks::Blocks;
@@ -39,6 +42,10 @@ pub struct Enforcer {
     pub(super) filter: LabelFilter,
     pub(super) identities: Identities,
     pub(super) policies: PolicySet,
+    /// What the policies in force tell apart by address.
+    pub(super) criteria: Criteria,
+    /// The addresses of the node itself.
+    pub(super) addresses: Vec<IpAddr>,
     pub(super) resolver: Resolver,
     pub(super) blocks: Blocks,
     pub(super) endpoints: BTreeMap<EndpointId, Attached>,
@@ -58,7 +65,14 @@ pub struct Enforcer {
 #[derive(Debug)]
 pub(super) struct Attached {
     pub(super) spec: EndpointSpec,
+    /// The identity of its labels.
+    pub(super) shared: IdentityId,
+    /// The identity that it has: that of its labels, or one of its own.
     pub(super) identity: IdentityId,
+    /// Whether it holds `identity` besides `shared`.
+    pub(super) is_own: bool,
+    /// The identity that it is about to get.
+    pub(super) next: Option<IdentityId>,
     pub(super) owner: OwnerId,
     pub(super) policy: Option<EndpointPolicy>,
     /// What it was taken over from, until it is brought up.
@@ -66,6 +80,18 @@ pub(super) struct Attached {
 }
 
 impl Attached {
+    /// The identities that others meet it under: the one that it has, unless it passes nothing yet,
+    /// and the one that it is about to get.
+    fn identities(&self) -> impl Iterator<Item = IdentityId> {
+        let before = match &self.left {
+            Some(left) => Some(left.identity),
+            None => self.policy.as_ref().map(|_| self.identity),
+        };
+        before
+            .into_iter()
+            .chain([self.next.unwrap_or(self.identity)])
+    }
+
     /// What its policy depends on: endpoints with the same share one.
     fn resolved_by(&self) -> (IdentityId, Vec<NamedPort>) {
         (self.identity, self.spec.ports.clone())
@@ -151,8 +177,9 @@ impl Enforcer {
     fn name_ports(&mut self) {
         let mut names: BTreeMap<IdentityId, PortNames> = BTreeMap::new();
         for attached in self.endpoints.values() {
-            let own = names.entry(attached.identity).or_default();
-            own.add(&attached.spec.ports);
+            for identity in attached.identities() {
+                names.entry(identity).or_default().add(&attached.spec.ports);
+            }
         }
         for gone in std::mem::take(&mut self.named) {
             if !names.contains_key(&gone) {

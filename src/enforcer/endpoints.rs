@@ -58,6 +58,7 @@ impl Enforcer {
                 .into_iter()
                 .for_each(|id| drop(self.back_out(id, now)));
             let _ = self.settle::<EndpointError>();
+            let _ = self.divide_for_now(now);
             return Err(error);
         }
         Ok(added)
@@ -94,27 +95,30 @@ impl Enforcer {
             .endpoints
             .get(&id)
             .ok_or(EndpointError::Unknown { id })?;
-        let (old, name) = (attached.identity, attached.spec.name.clone());
+        let (old, name) = (attached.shared, attached.spec.name.clone());
         let new = self.intern(&name, &labels)?;
-        // The others learn of the new identity before anybody has it.
-        let changed = if new == old {
-            Ok(())
-        } else {
-            self.settle::<EndpointError>()
-                .and_then(|()| self.change_identity(id, new, now))
+        self.set_shared(id, new);
+        let changed = self.divide(&[&self.criteria.clone()], Some(id), now);
+        let gone = match &changed {
+            Ok(()) => old,
+            Err(_) => {
+                self.set_shared(id, old);
+                new
+            }
         };
-        if let Err(error) = changed {
-            let _ = self.change_identity(id, old, now);
-            let _ = self.identities.release(new, now);
-            let _ = self.settle::<EndpointError>();
-            return Err(error);
-        }
-        if let Some(attached) = self.endpoints.get_mut(&id) {
+        // It was taken when the endpoint got it.
+        let _ = self.identities.release(gone, now);
+        if let Some(attached) = self.endpoints.get_mut(&id).filter(|_| changed.is_ok()) {
             attached.spec.labels = labels;
         }
-        // It was taken when the endpoint got it.
-        let _ = self.identities.release(old, now);
-        self.settle()
+        let settled = self.settle();
+        changed.and(settled)
+    }
+
+    fn set_shared(&mut self, id: EndpointId, identity: IdentityId) {
+        if let Some(attached) = self.endpoints.get_mut(&id) {
+            attached.shared = identity;
+        }
     }
 
     /// Removes an endpoint: its connections end, its addresses lead nowhere, its identity rests
@@ -127,6 +131,7 @@ impl Enforcer {
         let taken_down = self.take_down(id, now);
         self.blocks.write(&mut self.datapath)?;
         self.settle::<EndpointError>()?;
+        self.divide_for_now(now)?;
         taken_down
     }
 
@@ -187,17 +192,19 @@ impl Enforcer {
         for spec in specs {
             added.push(self.attach(spec, now)?);
         }
+        let criteria = self.criteria.clone();
+        let moves = self.plan(&[&criteria], now)?;
+        if let Err(error) = self.hold_renamed(added) {
+            self.drop_plan(&moves, now);
+            return Err(error);
+        }
+        self.enact(&moves, None, now)?;
         for id in added.iter() {
-            let Some(attached) = self.endpoints.get(id) else {
-                continue;
-            };
-            let (owner, identity) = (attached.owner, attached.identity);
-            let renamed = |left: &datapath::EndpointSpec| left.identity != identity;
-            if attached.left.as_ref().is_some_and(renamed) {
-                self.datapath.set_held(*id)?;
+            if let Some(attached) = self.endpoints.get(id) {
+                let (owner, identity) = (attached.owner, attached.identity);
+                self.blocks
+                    .claim_endpoint(owner, identity, &attached.spec.addresses, now)?;
             }
-            self.blocks
-                .claim_endpoint(owner, identity, &attached.spec.addresses, now)?;
         }
         self.settle::<EndpointError>()?;
         self.blocks.write(&mut self.datapath)?;
@@ -222,6 +229,21 @@ impl Enforcer {
         Ok(())
     }
 
+    /// Shuts the gate of what was taken over and gets another identity.
+    fn hold_renamed(&mut self, added: &[EndpointId]) -> Result<(), EndpointError> {
+        for id in added {
+            let Some(attached) = self.endpoints.get(id) else {
+                continue;
+            };
+            let identity = attached.next.unwrap_or(attached.identity);
+            let renamed = |left: &datapath::EndpointSpec| left.identity != identity;
+            if attached.left.as_ref().is_some_and(renamed) {
+                self.datapath.set_held(*id)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Identity and device; no packet passes yet, except what passed before.
     fn attach(&mut self, spec: EndpointSpec, now: Duration) -> Result<EndpointId, EndpointError> {
         let identity = self.intern(&spec.name, &spec.labels)?;
@@ -238,7 +260,10 @@ impl Enforcer {
             id,
             Attached {
                 spec,
+                shared: identity,
                 identity,
+                is_own: false,
+                next: None,
                 owner,
                 policy: None,
                 left,
@@ -312,27 +337,8 @@ impl Enforcer {
         id
     }
 
-    /// The gate is shut while name and policy change, so that no packet is judged by one old and
-    /// one new part.
-    fn change_identity(
-        &mut self,
-        id: EndpointId,
-        identity: IdentityId,
-        now: Duration,
-    ) -> Result<(), EndpointError> {
-        self.datapath.set_held(id)?;
-        let changed = self.rename(id, identity, now);
-        let held = self
-            .endpoints
-            .get(&id)
-            .is_some_and(|attached| attached.spec.held);
-        if changed.is_ok() && !held {
-            self.datapath.set_ready(id)?;
-        }
-        changed
-    }
-
-    fn rename(
+    /// Gives an endpoint another identity, in the kernel and here.
+    pub(super) fn rename(
         &mut self,
         id: EndpointId,
         identity: IdentityId,
@@ -349,8 +355,7 @@ impl Enforcer {
         self.known.put(known, &addresses);
         self.blocks
             .claim_endpoint(owner, identity, &addresses, now)?;
-        self.blocks.write(&mut self.datapath)?;
-        self.settle()
+        Ok(())
     }
 
     /// Undoes the addition of an endpoint. One that was taken over goes on as the kernel has it.
@@ -386,8 +391,11 @@ impl Enforcer {
         if let Some(attached) = self.endpoints.remove(&id) {
             self.blocks
                 .leave(attached.owner, &attached.spec.addresses, now);
-            // Taken when the endpoint was attached, so the registry knows it.
-            let _ = self.identities.release(attached.identity, now);
+            // Taken when the endpoint got them, so the registry knows them.
+            let _ = self.identities.release(attached.shared, now);
+            if attached.is_own {
+                let _ = self.identities.release(attached.identity, now);
+            }
         }
         self.known.remove(id);
     }

@@ -97,15 +97,19 @@ pub enum PolicyError {
     /// A block cannot be claimed.
     #[error("cannot claim a block of addresses")]
     Prefix(#[from] PrefixError),
+    /// Endpoints with equal labels cannot be told apart as the new rules do.
+    #[error("cannot tell endpoints apart by address")]
+    Apart(#[source] EndpointError),
     /// A policy cannot be computed.
     #[error("cannot compute the policy of an endpoint")]
     Resolve(#[from] ResolveError),
     /// The kernel's tables do not take it.
     #[error("cannot write the tables")]
     Apply(#[from] ApplyError),
-    /// The new set is in force, and blocks that nobody names any more cannot be removed.
+    /// The new set is in force, and blocks that nobody names any more cannot be removed, or endpoints
+    /// that nothing tells apart any more cannot share an identity again.
     #[error(
-        "the new policies are in force, but blocks that they do not name any more cannot be removed"
+        "the new policies are in force, but blocks and identities that they do not need any more cannot be removed"
     )]
     Leftover(#[source] EndpointError),
 }

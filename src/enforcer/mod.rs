@@ -8,12 +8,16 @@
 //!   fit the kernel's tables, changes nothing.
 //! * Every block of addresses that a policy names has an identity, known to the tables of all
 //!   endpoints, before a packet can carry it.
+//! * Endpoints with equal labels share an identity, unless a rule in force tells them apart by their
+//!   addresses or by what they call their ports; then each has one of its own, which every table
+//!   knows before it is used.
 //! * Identities are derived from labels, so a process that starts after one that was killed finds
 //!   its own numbers in the pinned tables and takes them over without a gap.
 //!
 //! It has no thread and no clock of its own: [`Enforcer::wait`] delivers flows when it is called,
 //! and times are durations since an epoch that the caller chooses and keeps.
 
+mod apart;
 mod attribution;
 mod blocks;
 mod builder;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::policy::{LoadReport, PolicySet};
+use crate::policy::{Criteria, LoadReport, PolicySet};
 
 use super::blocks::Held;
 use super::core::Enforcer;
@@ -18,9 +18,11 @@ impl Enforcer {
     /// 2. Every block of addresses that the new set names gets its identity, another one where the
     ///    groups that it stands in have changed, and the tables in
     ///    force learn what their rules say of it.
-    /// 3. The kernel begins to tell these blocks apart.
+    /// 3. The kernel begins to tell these blocks apart, and endpoints with equal labels that the new
+    ///    set tells apart by address.
     /// 4. The tables of the new set are put in force, those whose content changed, in one batch.
-    /// 5. Blocks that nobody names any more are forgotten.
+    /// 5. Blocks that nobody names any more are forgotten, and endpoints that nothing tells apart any
+    ///    more share an identity again.
     ///
     /// So no packet is judged by a set that does not know its sender.
     ///
@@ -42,24 +44,38 @@ impl Enforcer {
         let labelled = |block: IpNet| (block, next.block_labels(&block));
         let wanted: BTreeMap<_, _> = next.prefixes().into_iter().map(labelled).collect();
         let held = self.blocks.hold(&wanted, &mut self.identities, now)?;
-        if let Err(error) = self.put_in_force(&next, &held, now) {
+        let criteria = next.criteria();
+        if let Err(error) = self.put_in_force(&next, &criteria, &held, now) {
             self.back_to_last_good(&held, now);
             return Err(error);
         }
         self.policies = next;
+        self.criteria = criteria;
         self.blocks.settle(&held, &mut self.identities, now);
         let unwanted = self.blocks.unwanted(&wanted);
         self.forget_blocks(&unwanted, now)
+            .and_then(|()| self.divide_for_now(now))
             .map_err(PolicyError::Leftover)?;
         Ok(report)
+    }
+
+    /// Tells endpoints apart as the policies in force do, and no further.
+    pub(super) fn divide_for_now(&mut self, now: Duration) -> Result<(), EndpointError> {
+        let criteria = self.criteria.clone();
+        self.name_host(&[&criteria]);
+        self.divide(&[&criteria], None, now)
     }
 
     fn put_in_force(
         &mut self,
         next: &PolicySet,
+        criteria: &Criteria,
         held: &Held,
         now: Duration,
     ) -> Result<(), PolicyError> {
+        let both = [&self.criteria.clone(), criteria];
+        self.name_host(&both);
+        self.divide(&both, None, now).map_err(PolicyError::Apart)?;
         if !held.is_empty() {
             self.settle::<PolicyError>()?;
             self.blocks.claim(held, now)?;
@@ -75,6 +91,7 @@ impl Enforcer {
         self.resolver.update(&self.policies);
         // The first error is the one to tell.
         let _ = self.settle::<EndpointError>();
+        let _ = self.divide_for_now(now);
         let _ = self.forget_blocks(&held.new, now);
         if held.replaced.is_empty() {
             return;

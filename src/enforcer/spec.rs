@@ -45,8 +45,10 @@ impl EndpointSpec {
         addresses.into_iter().fold(self, Self::address)
     }
 
-    /// The names of its ports, which policies can use in place of numbers. Where two workloads of one
-    /// identity give one name to two numbers, egress rules by that name reach neither.
+    /// The names of its ports, which policies can use in place of numbers. Where workloads with equal
+    /// labels call different ports by one name, an egress rule by that name tells them apart (under
+    /// [`Semantics::Cilium`](crate::policy::Semantics::Cilium) a rule of a Cilium kind reaches
+    /// neither).
     pub fn ports(mut self, ports: impl IntoIterator<Item = NamedPort>) -> Self {
         self.ports.extend(ports);
         self
