@@ -79,6 +79,8 @@ impl fmt::Display for Unjudged {
     }
 }
 
+impl std::error::Error for Unjudged {}
+
 /// Entities by their reserved labels, the most telling first.
 const ENTITIES: [IdentityId; 7] = [
     IdentityId::KUBE_APISERVER,
