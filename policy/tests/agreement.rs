@@ -5,7 +5,7 @@
 use porin_identity::{Families, Identities, IdentityId};
 use porin_policy::{
     AuthMode, CidrMatch, EndpointPolicy, L7Rules, NetworkPolicyReading, Options, PolicySet, Query,
-    Reference, Semantics, Verdict,
+    Reference, RefusedDocuments, Semantics, Verdict,
 };
 
 const SUBJECT: IdentityId = IdentityId::new(300);
@@ -187,4 +187,27 @@ spec:
     let both = format!("{admin}\n---\n{overruled}");
     let (verdict, auth, _) = ask(Options::new(), &both, &Query::ingress(PEER).tcp(443));
     assert_eq!((verdict, auth), (Verdict::Allow, AuthMode::Disabled));
+}
+
+#[test]
+fn a_refused_policy_of_a_kubernetes_kind_closes_pods_only() {
+    let refused = "apiVersion: policy.networking.k8s.io/v1alpha1
+kind: BaselineAdminNetworkPolicy
+metadata: {name: default}";
+    let options = Options::new().refused(RefusedDocuments::Deny);
+    let mut set = PolicySet::new(options.families(Families::V4));
+    set.load([("refused.yaml", refused)]).unwrap();
+    let everybody = everybody(Families::V4).snapshot();
+    for (subject, verdict) in [
+        (SUBJECT, Verdict::Deny),
+        (IdentityId::INGRESS, Verdict::Allow),
+    ] {
+        let query = Query::egress(PEER).tcp(80);
+        let fast = set.resolve(subject, &everybody).unwrap().check(&query);
+        let slow = Reference::new(&set, &everybody, subject).unwrap();
+        assert_eq!(
+            (fast.verdict(), slow.check(&query).verdict),
+            (verdict, verdict)
+        );
+    }
 }

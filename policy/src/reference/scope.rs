@@ -10,7 +10,8 @@ use crate::{NetworkPolicyReading, Options};
 /// policy stands in place of another one that `matchLabels` asks for.
 pub(super) fn is_subject(policy: &PolicyName, subject: &Selector, labels: &Labels) -> bool {
     let Some(own) = policy.namespace.as_deref() else {
-        return subject.matches(labels);
+        let pod = !policy.kind.is_kubernetes() || labels.namespace().is_some();
+        return pod && subject.matches(labels);
     };
     let overwritten = |term: &Requirement| {
         let equals = matches!(term.operator, Operator::Equals(_));

@@ -56,8 +56,7 @@ impl<'a> Subject<'a> {
             Guards::Nodes => self.id == IdentityId::HOST,
             Guards::Endpoints => self.id != IdentityId::HOST,
         };
-        let pod = !name.kind.is_kubernetes() || self.labels.namespace().is_some();
-        !tried && guarded && pod && is_subject(name, &spec.subject, self.labels)
+        !tried && guarded && is_subject(name, &spec.subject, self.labels)
     }
 
     fn speaks(
