@@ -47,6 +47,8 @@ pub(crate) struct Place<'a> {
     pub(crate) own_names: &'a PortNames,
     /// Whether nothing is denied by default.
     pub(crate) eased: bool,
+    /// Whom the wildcard picks where peers are listed; `None` is everybody.
+    pub(crate) wildcard: Option<SelectorId>,
 }
 
 /// Contributions by who they concern, and the parts that have content.
@@ -127,6 +129,9 @@ impl<'a, 'r> Draft<'a, 'r> {
                 let mut whos = Vec::with_capacity(picked.len());
                 for peer in picked {
                     match peer {
+                        peer if peer.passes_for_wildcard(self.place.semantics) => {
+                            whos.push(Who::Anybody);
+                        }
                         PeerSelector::Entity(entity) => self.add_entity(*entity, &mut whos),
                         peer => whos.push(Who::Picked(self.cache.intern(peer))),
                     }
@@ -163,6 +168,9 @@ impl<'a, 'r> Draft<'a, 'r> {
             if let Some(part) = merged {
                 self.place(&mut drafted, *who, *number, group, part);
             }
+        }
+        if let Some(wildcard) = self.place.wildcard {
+            drafted.leave_out_what_it_says(wildcard);
         }
         Ok(drafted)
     }
@@ -223,6 +231,10 @@ impl<'a, 'r> Draft<'a, 'r> {
                 let name: PortName = (Arc::clone(name), group.id.protocol);
                 for port in self.cache.numbers(&name) {
                     let key = named_keys(port, 0, group.id.protocol);
+                    let who = match (who, self.place.wildcard) {
+                        (Who::Anybody, Some(id)) => Who::Picked(id),
+                        (who, _) => who,
+                    };
                     drafted.add(who, Some((name.clone(), port)), key.iter().map(at));
                 }
             }
@@ -263,6 +275,29 @@ impl Drafted {
             (Who::Picked(id), _) => Some(id),
         };
         self.of(Peerage { selector, named }).extend(contributions);
+    }
+
+    /// Drops what says no more about a named port than the wildcard does. Upstream does so whomever
+    /// the wildcard picks.
+    fn leave_out_what_it_says(&mut self, wildcard: SelectorId) {
+        let says = |c: &Contribution| {
+            let reader = c.does.inspection().map(|read| (read.parser, read.name));
+            let content = self.parts.get(c.part as usize).map(|part| &part.content);
+            let listener = content.and_then(|content| content.as_ref()?.listener.clone());
+            (c.group, c.precedence, reader, listener, c.auth)
+        };
+        let own = |(peerage, _): &(&Peerage, &mut Picked)| peerage.selector == Some(wildcard);
+        let of_names = self.selectors.iter_mut();
+        let of_names = of_names.filter(|(peerage, _)| peerage.named.is_some());
+        let (wild, others): (Vec<_>, Vec<_>) = of_names.partition(own);
+        let said: Vec<_> = wild
+            .iter()
+            .flat_map(|(_, wild)| &wild.list)
+            .map(says)
+            .collect();
+        for (_, other) in others {
+            other.list.retain(|c| !said.contains(&says(c)));
+        }
     }
 
     /// Adds a contribution that no rule asks for.

@@ -17,7 +17,7 @@ use crate::part::{Clash, Part};
 use crate::peer::PeerSelector;
 use crate::peers::Entity;
 use crate::rule::PolicyName;
-use crate::selector_cache::SelectorCache;
+use crate::selector_cache::{SelectorCache, SelectorId};
 use crate::table::{any_chain, own_chain};
 use crate::weigh::Scale;
 use crate::{
@@ -85,6 +85,7 @@ impl LanePolicy {
         direction: Direction,
         trial: Trial,
         matched: &[Matched<'_>],
+        wildcard: Option<SelectorId>,
         cache: &mut SelectorCache,
         options: &Options,
     ) -> Result<(Self, Side), ResolveError> {
@@ -104,6 +105,7 @@ impl LanePolicy {
             namespace: subject.namespace,
             own_names: subject.own_names,
             eased,
+            wildcard,
         };
         let drafted = if enforced {
             let drafted = draft(matched, trial, cache, place)
@@ -165,6 +167,12 @@ impl LanePolicy {
         };
         lane.place_all(&mut side, cache);
         (lane, side)
+    }
+
+    /// Whether what is computed at the end speaks of everybody; `selected`: whether some policy
+    /// selects the subject.
+    pub(crate) fn ends_with_everybody(&self, selected: bool) -> bool {
+        self.enforced && selected && (self.eased || self.scale.passes)
     }
 
     /// Gives every identity that some selector picks the chain of its class.

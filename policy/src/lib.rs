@@ -228,6 +228,7 @@ mod staged;
 mod table;
 mod verdict;
 mod weigh;
+mod wildcard;
 mod world;
 mod yaml;
 

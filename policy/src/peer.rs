@@ -58,6 +58,16 @@ const MESH_PARTS: [&str; 9] = [
 pub(crate) const GROUP_NAME_PREFIX: &str = "io.cilium.policy.cidrgroupname/";
 
 impl PeerSelector {
+    /// Whether it is taken for the selector of everybody: that of all CIDR groups has the same text
+    /// upstream, where selectors are known by their text.
+    pub(crate) fn passes_for_wildcard(&self, semantics: Semantics) -> bool {
+        let of_all_groups = |cidr: &CidrSelector| {
+            matches!(&cidr.source, CidrSource::Groups(groups) if groups.is_everything())
+                && cidr.except.is_empty()
+        };
+        semantics == Semantics::Cilium && matches!(self, Self::Cidr(cidr) if of_all_groups(cidr))
+    }
+
     pub(crate) fn picks(&self, labels: &Labels, options: &Options) -> bool {
         match self {
             Self::Labels(selector) => selector.matches(labels),

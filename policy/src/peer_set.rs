@@ -85,7 +85,7 @@ impl PeerCompiler<'_> {
             }
             Peer::Entity(Entity::All) => None,
             Peer::Entity(entity) => Some(vec![PeerSelector::Entity(*entity)]),
-            Peer::Cidr(cidr) => self.cidr(cidr),
+            Peer::Cidr(cidr) => Some(vec![self.cidr(cidr)]),
             Peer::Fqdn(name) => labels(carrying(source::FQDN, name.text())),
             Peer::Group(group) => labels(carrying(source::CIDRGROUP, &group.label)),
             Peer::Service(service) if action == Action::Deny => {
@@ -100,17 +100,12 @@ impl PeerCompiler<'_> {
         }
     }
 
-    fn cidr(&self, cidr: &CidrPeer) -> Option<Vec<PeerSelector>> {
-        let everybody = matches!(&cidr.source, CidrSource::Groups(groups) if groups.is_everything())
-            && cidr.except.is_empty()
-            && self.options.semantics == Semantics::Cilium;
-        (!everybody).then(|| {
-            vec![PeerSelector::Cidr(CidrSelector {
-                source: cidr.source.clone(),
-                except: cidr.except.iter().map(IpNet::trunc).collect(),
-                reach: self.options.block_reach(self.kind),
-                zero_holds_all: self.zero_holds_all(),
-            })]
+    fn cidr(&self, cidr: &CidrPeer) -> PeerSelector {
+        PeerSelector::Cidr(CidrSelector {
+            source: cidr.source.clone(),
+            except: cidr.except.iter().map(IpNet::trunc).collect(),
+            reach: self.options.block_reach(self.kind),
+            zero_holds_all: self.zero_holds_all(),
         })
     }
 

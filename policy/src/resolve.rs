@@ -10,10 +10,11 @@ use crate::endpoint::{EndpointPolicy, Resolved};
 use crate::explain::{Asked, Explanation, NearMiss, weaker};
 use crate::lane::{LanePolicy, Subject};
 use crate::map_state::MapState;
+use crate::peer::PeerSelector;
 use crate::rule::Guards;
 use crate::selector_cache::SelectorCache;
 use crate::set::{PolicySet, Revision};
-use crate::{Direction, MapChange, Options, PortNames, Query, Reason, ResolveError};
+use crate::{Direction, MapChange, Options, PortNames, Query, Reason, ResolveError, wildcard};
 
 /// Resolves the policies of endpoints, and remembers which identities each selector picks.
 ///
@@ -249,17 +250,20 @@ fn both(
     cache: &mut SelectorCache,
     options: &Options,
 ) -> Result<Resolved, ResolveError> {
-    let mut resolve = |direction| {
+    let lanes @ [inward, outward] = &Direction::ALL.map(|direction| {
         let lanes = matched
             .iter()
             .map(|(policy, spec)| (*policy, spec.lane(direction)));
-        let lanes: Vec<Matched<'_>> = lanes
-            .filter(|(_, lane)| lane.standing(trial).enables)
-            .collect();
-        LanePolicy::resolve(subject, direction, trial, &lanes, cache, options)
+        let enabled = lanes.filter(|(_, lane)| lane.standing(trial).enables);
+        enabled.collect::<Vec<Matched<'_>>>()
+    });
+    let mut resolve = |direction, lanes: &[Matched<'_>], wildcard: Option<&PeerSelector>| {
+        let wildcard = wildcard.map(|selector| cache.intern(selector));
+        LanePolicy::resolve(subject, direction, trial, lanes, wildcard, cache, options)
     };
-    let (ingress, ingress_side) = resolve(Direction::Ingress)?;
-    let (egress, egress_side) = resolve(Direction::Egress)?;
+    let (ingress, ingress_side) = resolve(Direction::Ingress, inward, None)?;
+    let wildcard = wildcard::taken_by(&ingress, lanes, trial, options.semantics);
+    let (egress, egress_side) = resolve(Direction::Egress, outward, wildcard)?;
     Ok(Resolved {
         lanes: [ingress, egress],
         state: MapState::new([ingress_side, egress_side]),

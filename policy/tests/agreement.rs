@@ -4,8 +4,9 @@
 
 use porin_identity::{Families, Identities, IdentityId};
 use porin_policy::{
-    AuthMode, CidrMatch, EndpointPolicy, L7Rules, NetworkPolicyReading, Options, PolicySet, Query,
-    Reference, RefusedDocuments, Semantics, Verdict,
+    AuthMode, CidrMatch, Conflict, EndpointPolicy, L7Rules, NamedPort, NamedPorts,
+    NetworkPolicyReading, Options, PolicySet, PortNames, Protocol, Query, Reference,
+    RefusedDocuments, ResolveError, Resolver, Semantics, Verdict,
 };
 
 const SUBJECT: IdentityId = IdentityId::new(300);
@@ -210,4 +211,128 @@ metadata: {name: default}";
             (verdict, verdict)
         );
     }
+}
+
+/// What both engines say about the way to the peer, whose TCP port 8080 is called `http`.
+fn to_port_named_http(options: Options, documents: &str) -> Verdict {
+    let everybody = everybody(Families::V4).snapshot();
+    let mut set = PolicySet::new(options.families(Families::V4));
+    set.load([("policies.yaml", documents)]).unwrap();
+    let mut names = PortNames::default();
+    names.add(&[NamedPort::new("http", Protocol::TCP, 8080)]);
+    let mut named = NamedPorts::new();
+    named.insert(PEER, names.clone());
+    let mut resolver = Resolver::new(&set, &everybody);
+    resolver.set_named_ports(PEER, names);
+    let query = Query::egress(PEER).tcp(8080);
+    let fast = resolver.resolve(SUBJECT).unwrap().check(&query);
+    let reference = Reference::new(&set, &everybody, SUBJECT).unwrap();
+    let slow = reference.named_ports(&named).check(&query);
+    assert_eq!(fast.verdict(), slow.verdict);
+    fast.verdict()
+}
+
+#[test]
+fn all_groups_are_everybody_upstream_unless_peers_are_listed_one_by_one() {
+    let groups = "toCIDRSet: [{cidrGroupSelector: {}}]";
+    let peer = "toEndpoints: [{matchLabels: {app: web}}]";
+    let http = "toPorts: [{ports: [{port: http, protocol: TCP}]}]";
+    let by_number = "toPorts: [{ports: [{port: \"8080\", protocol: TCP}]}]";
+    let inward = "  ingress: [{toPorts: [{ports: [{port: \"80\", protocol: TCP}]}]}]\n";
+    let pods = CidrMatch {
+        nodes: false,
+        pods: true,
+    };
+    let upstream = || Options::new().semantics(Semantics::Cilium);
+    for (options, spec, expected) in [
+        (
+            upstream(),
+            format!("  egress: [{{{groups}, {by_number}}}]"),
+            Verdict::Allow,
+        ),
+        (
+            Options::new(),
+            format!("  egress: [{{{groups}, {by_number}}}]"),
+            Verdict::Deny,
+        ),
+        // The wildcard picks what the groups pick, if they are met first…
+        (
+            upstream(),
+            format!("  egress: [{{{groups}, {http}}}]"),
+            Verdict::Deny,
+        ),
+        (
+            upstream(),
+            format!("  egress: [{{{groups}, {http}}}, {{{http}}}]"),
+            Verdict::Deny,
+        ),
+        (
+            upstream().cidr_match(pods),
+            format!("  egress: [{{{groups}, {http}}}]"),
+            Verdict::Allow,
+        ),
+        // …and the groups what the wildcard picks, if that is.
+        (
+            upstream(),
+            format!("  egress: [{{{http}}}, {{{groups}, {http}}}]"),
+            Verdict::Allow,
+        ),
+        (
+            upstream(),
+            format!("{inward}  egress: [{{{groups}, {http}}}]"),
+            Verdict::Allow,
+        ),
+        // Whoever is told no more than the wildcard is left out.
+        (
+            upstream(),
+            format!("  egress: [{{{groups}, {http}}}, {{{peer}, {http}}}]"),
+            Verdict::Deny,
+        ),
+        (
+            upstream(),
+            format!("  egress: [{{{groups}}}, {{{peer}, {http}}}]"),
+            Verdict::Allow,
+        ),
+        (
+            Options::new(),
+            format!("  egress: [{{{groups}, {http}}}, {{{peer}, {http}}}]"),
+            Verdict::Allow,
+        ),
+    ] {
+        let verdict = to_port_named_http(options, &cilium(&spec));
+        assert_eq!(verdict, expected, "{spec}");
+    }
+}
+
+#[test]
+fn what_stands_beside_all_groups_keeps_its_own_say() {
+    let two = cilium(
+        "  egress:
+  - toCIDRSet: [{cidrGroupSelector: {}}, {cidr: 2001:db8::/32}]
+    authentication: {mode: required}
+  - toCIDRSet: [{cidr: 2001:db8::/32}]
+    authentication: {mode: disabled}",
+    );
+    let everybody = everybody(Families::V4).snapshot();
+    let mut set = PolicySet::new(
+        Options::new()
+            .semantics(Semantics::Cilium)
+            .families(Families::V4),
+    );
+    set.load([("policies.yaml", two)]).unwrap();
+    let fast = set.resolve(SUBJECT, &everybody).map(|_| ());
+    let slow = Reference::new(&set, &everybody, SUBJECT)
+        .unwrap()
+        .conflict();
+    let conflicts = |error: &ResolveError| {
+        matches!(
+            error,
+            ResolveError::Conflict {
+                what: Conflict::Authentication,
+                ..
+            }
+        )
+    };
+    assert!(fast.is_err_and(|error| conflicts(&error)));
+    assert!(slow.is_some_and(|error| conflicts(&error)));
 }

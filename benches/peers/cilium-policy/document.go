@@ -3,11 +3,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	ipcachetypes "github.com/cilium/cilium/pkg/ipcache/types"
 	"github.com/cilium/cilium/pkg/k8s"
 	ciliumv2 "github.com/cilium/cilium/pkg/k8s/apis/cilium.io/v2"
 	slim_networkingv1 "github.com/cilium/cilium/pkg/k8s/slim/k8s/api/networking/v1"
+	"github.com/cilium/cilium/pkg/policy/api"
 	"github.com/cilium/cilium/pkg/policy/types"
 	"github.com/cilium/cilium/pkg/policy/utils"
 	policyv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
@@ -90,6 +92,16 @@ func readCluster(object []byte, cluster string) (document, error) {
 		return document{}, err
 	}
 	entries, err := k8s.ParseClusterNetworkPolicy(quiet, cluster, policy)
+	entries = slices.DeleteFunc(entries, isAddedForDNS)
 	name := ipcachetypes.NewResourceID(ipcachetypes.ResourceKindKCNP, "", policy.Name)
 	return document{name, entries}, err
+}
+
+// isAddedForDNS tells the entry that upstream adds to a rule with domainNames: the pods labelled
+// k8s-app=kube-dns may be asked for these names, on their ports called dns and dns-tcp. Nobody wrote
+// that, and the API wants no such allowance to be implied, so it is left out of the comparison; what
+// was written stays as upstream translates it. No protocol of a ClusterNetworkPolicy has content, so
+// that an entry with DNS rules is always an added one.
+func isAddedForDNS(entry *types.PolicyEntry) bool {
+	return slices.ContainsFunc(entry.L4, func(ports api.PortRule) bool { return ports.Rules != nil && ports.Rules.DNS != nil })
 }

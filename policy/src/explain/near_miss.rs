@@ -61,9 +61,9 @@ impl Asked<'_> {
         match (&rule.peers, self.peer) {
             (PeerSet::Anybody, _) => true,
             (PeerSet::Nobody, _) | (PeerSet::Picked(_), None) => false,
-            (PeerSet::Picked(picked), Some(labels)) => {
-                picked.iter().any(|peer| peer.picks(labels, self.options))
-            }
+            (PeerSet::Picked(picked), Some(labels)) => picked.iter().any(|peer| {
+                peer.passes_for_wildcard(self.options.semantics) || peer.picks(labels, self.options)
+            }),
         }
     }
 

@@ -61,17 +61,20 @@ pub(super) fn choose<'c, 's>(
 /// Whether the entry for any peer on the same written port says the same, so that none is needed for
 /// this one.
 fn is_left_out(one: &Contribution<'_>, standing: &[&Contribution<'_>]) -> bool {
+    !one.any_peer
+        && !one.level.is_every_port()
+        && standing.iter().any(|any| any.any_peer && says_as(any, one))
+}
+
+/// Whether two say the same about the same written port.
+pub(super) fn says_as(one: &Contribution<'_>, other: &Contribution<'_>) -> bool {
     let says = |one: &Contribution<'_>| {
         let terms = &one.settled.terms;
         let readers = (terms.reader.clone(), terms.listener.clone());
         (one.precedence(), readers, terms.auth)
     };
     let place = |settled: &Settled| (settled.stage, settled.ports.clone());
-    !one.any_peer
-        && !one.level.is_every_port()
-        && standing.iter().any(|any| {
-            any.any_peer && place(any.settled) == place(one.settled) && says(any) == says(one)
-        })
+    place(one.settled) == place(other.settled) && says(one) == says(other)
 }
 
 impl<'c, 's> Chain<'c, 's> {

@@ -112,10 +112,11 @@ impl<'a> Reference<'a> {
         }
         let covering = statements(subject, query.direction, Some(query));
         let (settled, _) = settle(covering, subject);
-        let contributions: Vec<_> = settled
+        let mut contributions: Vec<_> = settled
             .iter()
             .filter_map(|settled| Contribution::of(settled, query, subject))
             .collect();
+        super::wildcard::list(&mut contributions, query, subject);
         let Some(standing) = super::verdict::standing(&contributions) else {
             return Answer::plain(Verdict::Deny);
         };

@@ -9,6 +9,7 @@
 //! 3. `merge`, `join`: what rules with one selector and one written port say together; `clash`: why
 //!    they cannot.
 //! 4. `verdict`: which of all that covers the flow decides.
+//!    `wildcard`: whom everybody is, once it has been taken for CIDR groups.
 //! 5. `choice`: where the flow goes and what it has to prove; `content`: what a proxy is told.
 
 mod choice;
@@ -29,5 +30,6 @@ mod statement;
 mod subject;
 mod terms;
 mod verdict;
+mod wildcard;
 
 pub use evaluator::{Answer, Reference};

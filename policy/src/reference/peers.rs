@@ -57,10 +57,16 @@ pub(super) fn who(
     if picked.is_empty() {
         return everybody(open);
     }
-    if picked.contains(&Who::Anybody) {
+    if picked.contains(&Who::Anybody) && !names_all_groups(rule) {
         return vec![Who::Anybody];
     }
     picked
+}
+
+/// Whether a rule names the selector of all groups, which upstream takes for that of everybody.
+pub(super) fn names_all_groups(rule: &Rule) -> bool {
+    let all = |peer: &Peer| matches!(peer, Peer::Cidr(cidr) if is_of_all_groups(cidr));
+    matches!(&rule.peers, Peers::Listed(listed) if listed.iter().any(all))
 }
 
 fn one(
@@ -83,7 +89,7 @@ fn one(
             vec![Who::Nodes(scoped)]
         }
         Peer::Nodes(written) => vec![Who::Labels(scope::nodes(written, options))],
-        Peer::Cidr(cidr) if is_everybody(cidr) && !subject.strict() => vec![Who::Anybody],
+        Peer::Cidr(cidr) if is_of_all_groups(cidr) && !subject.strict() => vec![Who::Anybody],
         Peer::Cidr(cidr) => vec![Who::Cidr(cidr.clone(), reach(document.name.kind, options))],
         Peer::Entity(entity) => entity_labels(*entity, options),
         Peer::Fqdn(fqdn) => vec![Who::Fqdn(fqdn.clone())],
@@ -117,8 +123,7 @@ pub(super) fn of_labels(selector: Selector) -> Who {
     }
 }
 
-/// The selector of all groups, which upstream takes for the selector of everybody.
-fn is_everybody(cidr: &CidrPeer) -> bool {
+fn is_of_all_groups(cidr: &CidrPeer) -> bool {
     let all = matches!(&cidr.source, CidrSource::Groups(selector) if selector.is_everything());
     all && cidr.except.is_empty()
 }

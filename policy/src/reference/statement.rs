@@ -47,14 +47,23 @@ pub(super) fn statements<'a>(
     direction: Direction,
     about: Option<&Query>,
 ) -> Vec<Statement<'a>> {
+    let mut all = written_down(subject, direction, about);
+    if subject.isolated(direction) {
+        // Tier Normal ends with its default deny.
+        all.retain(|statement| statement.stage != Stage::Baseline);
+    }
+    all
+}
+
+/// The same with those that come too late to count.
+pub(super) fn written_down<'a>(
+    subject: &Subject<'a>,
+    direction: Direction,
+    about: Option<&Query>,
+) -> Vec<Statement<'a>> {
     let eased = !subject.default_deny(direction);
-    let isolated = subject.isolated(direction);
     let mut all = Vec::new();
     for speaking in subject.speaking(direction) {
-        // Tier Normal ends with its default deny.
-        if speaking.spec.tier == Tier::Baseline && isolated {
-            continue;
-        }
         for rule in &speaking.rules {
             all.extend(of_rule(subject, &speaking, rule, eased, about));
         }
