@@ -11,7 +11,13 @@ impl Bits {
                     *bits |= bit;
                 }
             }
-            Err(at) => self.0.insert(at, (word, bit)),
+            Err(at) => {
+                // Most sets have one word for ever.
+                if self.0.is_empty() {
+                    self.0.reserve_exact(1);
+                }
+                self.0.insert(at, (word, bit));
+            }
         }
     }
 

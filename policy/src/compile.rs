@@ -166,7 +166,8 @@ pub(crate) fn compile(
     services: &[Service],
     mut cookie: impl FnMut(&RuleRef) -> RuleCookie,
 ) -> Compiled {
-    let mut rules = Vec::new();
+    let count = document.specs.iter().map(|spec| spec.rules.len()).sum();
+    let mut rules = Vec::with_capacity(count);
     let mut number = |rule: RuleRef| {
         let number = cookie(&rule);
         rules.push((number, Arc::new(rule)));
@@ -303,8 +304,9 @@ fn empty_lane(document: &Document, spec: &Spec, direction: Direction, options: &
             default_deny: enables && spec.tier == Tier::Normal && asked.unwrap_or(true),
         }
     };
+    let own = spec.rules.iter().filter(|rule| rule.direction == direction);
     Lane {
-        rules: Vec::new(),
+        rules: Vec::with_capacity(own.count()),
         enforced: standing(false),
         tried: standing(true),
     }

@@ -113,7 +113,7 @@ struct Joined {
     open: bool,
     server_names: Vec<Box<str>>,
     tls: TlsRules,
-    listener: Option<ListenerRef>,
+    listener: Option<Box<ListenerRef>>,
 }
 
 impl Joined {
@@ -233,7 +233,7 @@ impl Joined {
     }
 }
 
-fn add_side(ours: &mut Option<TlsSide>, theirs: Option<&TlsSide>) -> Result<(), Conflict> {
+fn add_side(ours: &mut Option<Box<TlsSide>>, theirs: Option<&Box<TlsSide>>) -> Result<(), Conflict> {
     match (&ours, theirs) {
         (Some(ours), Some(theirs)) if ours != theirs => Err(Conflict::Tls),
         (Some(_), _) | (None, None) => Ok(()),

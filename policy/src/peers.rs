@@ -31,7 +31,7 @@ pub enum Peer {
     Pods(PodPeer),
     /// An element of `fromCIDR`, `toCIDR`, `fromCIDRSet` or `toCIDRSet`; `ipBlock`; an element of
     /// `networks`.
-    Cidr(CidrPeer),
+    Cidr(Box<CidrPeer>),
     /// An element of `fromEntities` or `toEntities`.
     Entity(Entity),
     /// An element of `fromNodes` or `toNodes`, as written, not yet scoped; `nodes` of a cluster-scoped
@@ -40,9 +40,9 @@ pub enum Peer {
     /// An element of `toFQDNs` or `domainNames`.
     Fqdn(FqdnPeer),
     /// An element of `toServices`.
-    Service(ServicePeer),
+    Service(Box<ServicePeer>),
     /// An element of `fromGroups` or `toGroups`.
-    Group(GroupPeer),
+    Group(Box<GroupPeer>),
     /// A peer of a cluster-scoped kind whose fields nobody knows yet. The API wants such a rule to
     /// fail closed: an allowance speaks of nobody, anything else denies everybody.
     Unknown,

@@ -19,7 +19,7 @@ pub struct PortRule {
     /// `terminatingTLS` and `originatingTLS`.
     pub tls: TlsRules,
     /// `listener`: who takes the connection over.
-    pub listener: Option<ListenerRef>,
+    pub listener: Option<Box<ListenerRef>>,
     /// Where the element begins.
     pub location: Location,
 }
@@ -42,9 +42,9 @@ impl PortRule {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TlsRules {
     /// `terminatingTLS`: the proxy ends the client's TLS with this.
-    pub terminating: Option<TlsSide>,
+    pub terminating: Option<Box<TlsSide>>,
     /// `originatingTLS`: the proxy speaks TLS to the server with this.
-    pub originating: Option<TlsSide>,
+    pub originating: Option<Box<TlsSide>>,
 }
 
 /// One TLS side.

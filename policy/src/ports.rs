@@ -40,7 +40,7 @@ pub(crate) struct Content {
     pub(crate) open: bool,
     pub(crate) server_names: Vec<Box<str>>,
     pub(crate) tls: TlsRules,
-    pub(crate) listener: Option<ListenerRef>,
+    pub(crate) listener: Option<Box<ListenerRef>>,
 }
 
 impl GroupId {
@@ -92,6 +92,7 @@ pub(crate) fn port_groups(ports: Option<&[PortRule]>, semantics: Semantics) -> V
             }
         }
     }
+    groups.shrink_to_fit();
     groups
 }
 

@@ -76,7 +76,7 @@ fn pick(document: &Document, spec: &Spec, peer: &Peer, options: &Options) -> Pic
         Peer::Pods(peer) => Pick::Pods(pods(peer, document.name.namespace.as_deref())),
         Peer::Nodes(selector) => Pick::Nodes(selector.clone()),
         Peer::Cidr(cidr) => Pick::Block {
-            cidr: cidr.clone(),
+            cidr: CidrPeer::clone(cidr),
             inside: speaks_of_insiders(document.name.kind, options),
         },
         Peer::Entity(entity) => Pick::Entity(*entity),

@@ -48,15 +48,17 @@ fn peer(peer: &Peer) -> Option<Json> {
             fields.some("namespaceSelector", namespaces);
             Some(fields.into())
         }
-        Peer::Cidr(CidrPeer {
-            source: CidrSource::Block(block),
-            except,
-        }) => {
-            let mut fields = Fields::default();
-            fields.put("cidr", block.to_string());
-            fields.filled("except", except.iter().map(ToString::to_string));
-            Some(only("ipBlock", fields))
-        }
+        Peer::Cidr(cidr) => ip_block(cidr),
         _ => None,
     }
+}
+
+fn ip_block(cidr: &CidrPeer) -> Option<Json> {
+    let CidrSource::Block(block) = &cidr.source else {
+        return None;
+    };
+    let mut fields = Fields::default();
+    fields.put("cidr", block.to_string());
+    fields.filled("except", cidr.except.iter().map(ToString::to_string));
+    Some(only("ipBlock", fields))
 }

@@ -90,7 +90,10 @@ fn one(
         }
         Peer::Nodes(written) => vec![Who::Labels(scope::nodes(written, options))],
         Peer::Cidr(cidr) if is_of_all_groups(cidr) && !subject.strict() => vec![Who::Anybody],
-        Peer::Cidr(cidr) => vec![Who::Cidr(cidr.clone(), reach(document.name.kind, options))],
+        Peer::Cidr(cidr) => {
+            let reach = reach(document.name.kind, options);
+            vec![Who::Cidr(CidrPeer::clone(cidr), reach)]
+        }
         Peer::Entity(entity) => entity_labels(*entity, options),
         Peer::Fqdn(fqdn) => vec![Who::Fqdn(fqdn.clone())],
         Peer::Group(group) => {

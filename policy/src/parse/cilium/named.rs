@@ -52,7 +52,7 @@ pub(super) fn service(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Peer, Pars
             namespace: reader.boxed_of(&selected, "namespace")?,
         };
     }
-    Ok(Peer::Service(peer))
+    Ok(Peer::Service(Box::new(peer)))
 }
 
 /// An element of `fromGroups` or `toGroups`.
@@ -62,7 +62,7 @@ pub(super) fn group(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Peer, ParseE
         Some(at) => Some(aws(reader, &at)?),
         None => None,
     };
-    Ok(Peer::Group(GroupPeer::new(aws)))
+    Ok(Peer::Group(Box::new(GroupPeer::new(aws))))
 }
 
 fn aws(reader: &mut Reader<'_>, at: &At<'_>) -> Result<AwsGroup, ParseError> {

@@ -110,10 +110,10 @@ pub(super) fn peers(
         selector::selector(reader, at).map(Peer::Endpoints)
     })?;
     found.own(reader, at, names.cidr, |reader, at| {
-        cidr::cidr(reader, at).map(Peer::Cidr)
+        cidr::cidr(reader, at).map(|cidr| Peer::Cidr(Box::new(cidr)))
     })?;
     found.own(reader, at, names.cidr_set, |reader, at| {
-        cidr::cidr_set(reader, at).map(Peer::Cidr)
+        cidr::cidr_set(reader, at).map(|cidr| Peer::Cidr(Box::new(cidr)))
     })?;
     found.own(reader, at, names.entities, |reader, at| {
         entity(reader, at).map(Peer::Entity)
@@ -189,6 +189,7 @@ impl Found {
                 return Err(reader.invalid(&list, reason));
             }
             self.filled = Some(name);
+            self.listed.reserve_exact(count);
         }
         for item in items {
             self.listed.push(read(reader, &item)?);

@@ -9,7 +9,7 @@ use crate::port_rule::{ConfigKind, ListenerRef, TlsRules, TlsSide};
 /// `terminatingTLS` and `originatingTLS`.
 pub(super) fn tls(reader: &Reader<'_>, at: &At<'_>) -> Result<TlsRules, ParseError> {
     let side = |field| match at.get(field) {
-        Some(tls) => tls_side(reader, &tls).map(Some),
+        Some(tls) => tls_side(reader, &tls).map(|side| Some(Box::new(side))),
         None => Ok(None),
     };
     Ok(TlsRules {
@@ -71,7 +71,7 @@ pub(super) fn listener(
     at: &At<'_>,
     direction: Direction,
     content: &l7::Content,
-) -> Result<Option<ListenerRef>, ParseError> {
+) -> Result<Option<Box<ListenerRef>>, ParseError> {
     let Some(at) = at.get("listener") else {
         return Ok(None);
     };
@@ -91,12 +91,12 @@ pub(super) fn listener(
         let name = reader.boxed_of(at, "name")?;
         name.ok_or_else(|| reader.invalid(at, format!("`name` is missing; name the {what}")))
     };
-    Ok(Some(ListenerRef {
+    Ok(Some(Box::new(ListenerRef {
         config: config_kind(reader, &config)?,
         config_name: name(&config, "configuration")?,
         name: name(&at, "listener")?,
         priority: priority(reader, &at)?,
-    }))
+    })))
 }
 
 fn config_kind(reader: &Reader<'_>, at: &At<'_>) -> Result<ConfigKind, ParseError> {

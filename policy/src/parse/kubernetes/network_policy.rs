@@ -105,7 +105,7 @@ fn peer(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Peer, ParseError> {
     let pods = select("podSelector", Of::Pods)?;
     let namespaces = select("namespaceSelector", Of::Namespaces)?;
     match (at.get("ipBlock"), pods.is_some() || namespaces.is_some()) {
-        (Some(block), false) => Ok(Peer::Cidr(block::ip_block(reader, &block)?)),
+        (Some(block), false) => Ok(Peer::Cidr(Box::new(block::ip_block(reader, &block)?))),
         (Some(block), true) => Err(reader.invalid(
             &block,
             "`ipBlock` stands alone; put the selectors into an element of their own",
