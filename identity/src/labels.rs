@@ -27,6 +27,7 @@ use crate::selector_key::SelectorKey;
 #[derive(Clone)]
 pub struct Labels(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     labels: Box<[Label]>,
     /// The blocks of `cidr` labels, read once, each with the place of its label.
@@ -102,6 +103,13 @@ impl Labels {
     }
 
     /// The first label that a selector's key fits.
+    /// This set with labels put in place of equal ones.
+    pub(crate) fn replaced(mut self, by_equal: impl FnMut(&mut Label)) -> Self {
+        let inner = Arc::make_mut(&mut self.0);
+        inner.labels.iter_mut().for_each(by_equal);
+        self
+    }
+
     pub(crate) fn first_fit(&self, key: &SelectorKey) -> Option<&Label> {
         if let Some(block) = key.block() {
             let (place, _) = self.0.blocks.iter().find(|(_, own)| block.contains(own))?;

@@ -34,6 +34,7 @@ mod registry;
 mod selector;
 mod selector_key;
 mod selector_text;
+mod shared_labels;
 mod snapshot;
 mod workload;
 

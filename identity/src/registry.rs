@@ -13,6 +13,7 @@ use crate::fingerprint::Fingerprint;
 use crate::id::IdentityId;
 use crate::label::Label;
 use crate::labels::Labels;
+use crate::shared_labels::{Kept, SharedLabels};
 use crate::snapshot::{IdentityDelta, Pending, Snapshot};
 
 /// What [`Identities::intern`] gave.
@@ -58,7 +59,8 @@ pub struct Identities {
     families: Families,
     quarantine: Duration,
     known: Snapshot,
-    by_labels: HashMap<Labels, IdentityId>,
+    shared: SharedLabels,
+    by_labels: HashMap<Kept, IdentityId>,
     references: HashMap<IdentityId, u32>,
     resting: BTreeMap<IdentityId, Resting>,
     pending: Pending,
@@ -87,6 +89,7 @@ impl Identities {
             families,
             quarantine,
             known: Snapshot::default(),
+            shared: SharedLabels::default(),
             by_labels: HashMap::new(),
             references: HashMap::new(),
             resting: BTreeMap::new(),
@@ -118,7 +121,7 @@ impl Identities {
     ///
     /// [`AllocateError::Exhausted`] when every candidate names other labels.
     pub fn intern(&mut self, labels: Labels) -> Result<Interned, AllocateError> {
-        if let Some(id) = self.by_labels.get(&labels).copied() {
+        if let Some(id) = self.find(&labels) {
             self.hold(id);
             return Ok(Interned { id, new: false });
         }
@@ -142,7 +145,7 @@ impl Identities {
         extra: impl IntoIterator<Item = Label>,
     ) -> Result<Interned, AllocateError> {
         let labels = self.local_labels(block, extra);
-        if let Some(id) = self.by_labels.get(&labels).copied() {
+        if let Some(id) = self.find(&labels) {
             self.hold(id);
             return Ok(Interned { id, new: false });
         }
@@ -192,7 +195,7 @@ impl Identities {
         };
         let block = |address: &IpAddr| cidr_label(canonical(IpNet::from(*address)));
         let labels = shared.with(addresses.iter().map(block).chain(extra));
-        if let Some(id) = self.by_labels.get(&labels).copied() {
+        if let Some(id) = self.find(&labels) {
             self.hold(id);
             return Ok(Interned { id, new: false });
         }
@@ -224,7 +227,7 @@ impl Identities {
                     wanted: labels.to_string(),
                 });
             }
-            self.resting.remove(&id);
+            self.wake(id);
             self.hold(id);
         }
         if self.known.labels(id) != Some(&labels) {
@@ -253,9 +256,7 @@ impl Identities {
         }
         self.references.remove(&id);
         if let Some(labels) = self.known.remove(id) {
-            if self.by_labels.get(&labels) == Some(&id) {
-                self.by_labels.remove(&labels);
-            }
+            self.forget(id, &labels);
             self.pending.remove(id, labels.clone());
             self.resting.insert(
                 id,
@@ -271,7 +272,13 @@ impl Identities {
     /// Ends the quarantine of every number whose time has come; returns how many.
     pub fn expire(&mut self, now: Duration) -> usize {
         let before = self.resting.len();
-        self.resting.retain(|_, resting| resting.until > now);
+        self.resting.retain(|_, resting| {
+            let rests = resting.until > now;
+            if !rests {
+                self.shared.release(&resting.labels);
+            }
+            rests
+        });
         before - self.resting.len()
     }
 
@@ -284,7 +291,7 @@ impl Identities {
     /// The number of a label set, without taking a reference.
     #[must_use]
     pub fn find(&self, labels: &Labels) -> Option<IdentityId> {
-        self.by_labels.get(labels).copied()
+        self.by_labels.get(&self.shared.find(labels)?).copied()
     }
 
     /// All identities by number.
@@ -340,7 +347,7 @@ impl Identities {
                 labels: labels.to_string(),
             });
         };
-        self.resting.remove(&id);
+        self.wake(id);
         self.hold(id);
         self.put(id, labels);
         Ok(Interned { id, new: true })
@@ -352,12 +359,30 @@ impl Identities {
     }
 
     fn put(&mut self, id: IdentityId, labels: Labels) {
-        if let Some(old) = self.known.insert(id, labels.clone()) {
-            self.by_labels.remove(&old);
+        let kept = self.shared.keep(labels);
+        if let Some(old) = self.known.insert(id, kept.labels().clone()) {
+            self.forget(id, &old);
+            self.shared.release(&old);
             self.pending.remove(id, old);
         }
-        self.by_labels.entry(labels.clone()).or_insert(id);
-        self.pending.add(id, labels);
+        self.pending.add(id, kept.labels().clone());
+        self.by_labels.entry(kept).or_insert(id);
+    }
+
+    /// A label set does not lead to that number any more.
+    fn forget(&mut self, id: IdentityId, labels: &Labels) {
+        if let Some(kept) = self.shared.find(labels)
+            && self.by_labels.get(&kept) == Some(&id)
+        {
+            self.by_labels.remove(&kept);
+        }
+    }
+
+    /// Ends the rest of a number.
+    fn wake(&mut self, id: IdentityId) {
+        if let Some(resting) = self.resting.remove(&id) {
+            self.shared.release(&resting.labels);
+        }
     }
 }
 

@@ -13,9 +13,9 @@ pub enum Operator {
     /// The label is there with this value (`matchLabels`).
     Equals(Arc<str>),
     /// The label is there with one of these values.
-    In(Vec<Arc<str>>),
+    In(Arc<[Arc<str>]>),
     /// The label is absent, or has none of these values.
-    NotIn(Vec<Arc<str>>),
+    NotIn(Arc<[Arc<str>]>),
     /// The label is there.
     Exists,
     /// The label is absent.
@@ -89,7 +89,7 @@ impl Requirement {
                 .collect();
             listed.sort();
             listed.dedup();
-            listed
+            Arc::from(listed)
         };
         let key = key.to_owned();
         let operator = match (operator, values.is_empty()) {

@@ -1,6 +1,8 @@
 //! Keys of selectors and the syntax of label keys and values.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -16,12 +18,18 @@ use crate::label::{Label, key_hash, source};
 ///   never does (`k8s.foo` is a plain key).
 /// * `$name` is short for `reserved:name`.
 /// * A key of source `cidr` fits every `cidr` label whose block lies inside its own or equals it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SelectorKey {
-    source: Arc<str>,
-    key: Arc<str>,
-    hash: u32,
-    block: Option<IpNet>,
+///
+/// Keys are ordered by source and key. A key is one pointer (8 bytes), and a clone shares what it
+/// points to.
+#[derive(Clone)]
+pub struct SelectorKey(Arc<Inner>);
+
+struct Inner {
+    /// Source, colon, key.
+    text: Box<str>,
+    block: Option<Box<IpNet>>,
+    key_hash: u32,
+    source_len: u32,
 }
 
 impl SelectorKey {
@@ -31,51 +39,81 @@ impl SelectorKey {
     /// label keys. Text written by people goes through [`FromStr`].
     #[must_use]
     pub fn new(source: &str, key: &str) -> Self {
-        let block = if source == source::CIDR {
-            parse_cidr_key(key)
-        } else {
-            None
+        let block = match source {
+            source::CIDR => parse_cidr_key(key).map(Box::new),
+            _ => None,
         };
-        Self {
-            source: source.into(),
-            key: key.into(),
-            hash: key_hash(key),
+        Self(Arc::new(Inner {
+            text: format!("{source}:{key}").into(),
             block,
-        }
+            key_hash: key_hash(key),
+            source_len: u32::try_from(source.len()).unwrap_or(u32::MAX),
+        }))
     }
 
     /// The source, `any` for all of them.
     #[must_use]
     pub fn source(&self) -> &str {
-        &self.source
+        let end = self.0.source_len as usize;
+        self.0.text.get(..end).unwrap_or_default()
     }
 
     /// The label key.
     #[must_use]
     pub fn key(&self) -> &str {
-        &self.key
+        let start = self.0.source_len as usize + 1;
+        self.0.text.get(start..).unwrap_or_default()
     }
 
     /// Looked for in every source.
     #[must_use]
     pub fn is_any(&self) -> bool {
-        &*self.source == source::ANY
+        self.source() == source::ANY
     }
 
     /// Would this key find a label of that source and key? (`any` on our side finds all sources.)
     #[must_use]
     pub fn covers(&self, source: &str, key: &str) -> bool {
-        &*self.key == key && (self.is_any() || &*self.source == source)
+        self.key() == key && (self.is_any() || self.source() == source)
     }
 
     pub(crate) fn block(&self) -> Option<&IpNet> {
-        self.block.as_ref()
+        self.0.block.as_deref()
     }
 
     pub(crate) fn fits(&self, label: &Label) -> bool {
-        self.hash == label.key_hash()
-            && &*self.key == label.key()
-            && (self.is_any() || &*self.source == label.source())
+        self.0.key_hash == label.key_hash()
+            && self.key() == label.key()
+            && (self.is_any() || self.source() == label.source())
+    }
+}
+
+impl PartialEq for SelectorKey {
+    fn eq(&self, other: &Self) -> bool {
+        // The length of the source tells where the key begins: a key may hold colons.
+        let parts = |key: &Self| (key.0.key_hash, key.0.source_len);
+        let same = Arc::ptr_eq(&self.0, &other.0);
+        same || (parts(self) == parts(other) && self.0.text == other.0.text)
+    }
+}
+
+impl Eq for SelectorKey {}
+
+impl Hash for SelectorKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.text.hash(state);
+    }
+}
+
+impl Ord for SelectorKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.source(), self.key()).cmp(&(other.source(), other.key()))
+    }
+}
+
+impl PartialOrd for SelectorKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -110,9 +148,9 @@ impl FromStr for SelectorKey {
 impl fmt::Display for SelectorKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_any() {
-            f.write_str(&self.key)
+            f.write_str(self.key())
         } else {
-            write!(f, "{}:{}", self.source, self.key)
+            f.write_str(&self.0.text)
         }
     }
 }

@@ -41,11 +41,11 @@ fn requirement(term: &str) -> Result<Requirement, ParseSelectorError> {
     let (name, operator) = if let Some(name) = term.strip_prefix('!') {
         (name, Operator::DoesNotExist)
     } else if let Some((name, values)) = term.split_once(" notin ") {
-        (name, Operator::NotIn(listed(term, values)?))
+        (name, Operator::NotIn(listed(term, values)?.into()))
     } else if let Some((name, values)) = term.split_once(" in ") {
-        (name, Operator::In(listed(term, values)?))
+        (name, Operator::In(listed(term, values)?.into()))
     } else if let Some((name, value)) = term.split_once("!=") {
-        (name, Operator::NotIn(vec![Arc::from(value.trim())]))
+        (name, Operator::NotIn([Arc::from(value.trim())].into()))
     } else if let Some((name, value)) = term.split_once('=') {
         (name, Operator::Equals(Arc::from(value.trim())))
     } else {

@@ -57,12 +57,12 @@ fn requirement() -> impl Strategy<Value = Requirement> {
         values().prop_map(|mut values| {
             values.sort();
             values.dedup();
-            Operator::In(values)
+            Operator::In(values.into())
         }),
         values().prop_map(|mut values| {
             values.sort();
             values.dedup();
-            Operator::NotIn(values)
+            Operator::NotIn(values.into())
         }),
         Just(Operator::Exists),
         Just(Operator::DoesNotExist),

@@ -154,7 +154,7 @@ impl IdentityIndex {
         match &term.operator {
             Operator::Equals(value) => meeting.add(&self.with_pair(source, key, value)),
             Operator::In(values) | Operator::NotIn(values) => {
-                for value in values {
+                for value in values.iter() {
                     meeting.add(&self.with_pair(source, key, value));
                 }
             }

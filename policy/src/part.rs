@@ -233,7 +233,10 @@ impl Joined {
     }
 }
 
-fn add_side(ours: &mut Option<Box<TlsSide>>, theirs: Option<&Box<TlsSide>>) -> Result<(), Conflict> {
+fn add_side(
+    ours: &mut Option<Box<TlsSide>>,
+    theirs: Option<&Box<TlsSide>>,
+) -> Result<(), Conflict> {
     match (&ours, theirs) {
         (Some(ours), Some(theirs)) if ours != theirs => Err(Conflict::Tls),
         (Some(_), _) | (None, None) => Ok(()),

@@ -40,7 +40,7 @@ fn requirement(term: &str) -> Option<Requirement> {
     if let Some((name, value)) = term.split_once("!=") {
         return Some(Requirement::new(
             key(name)?,
-            Operator::NotIn(vec![value_of(value)?]),
+            Operator::NotIn([value_of(value)?].into()),
         ));
     }
     if let Some((name, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
@@ -54,8 +54,8 @@ fn requirement(term: &str) -> Option<Requirement> {
     };
     let operator = rest.trim_start();
     let operator = match (operator.strip_prefix("notin"), operator.strip_prefix("in")) {
-        (Some(list), _) => Operator::NotIn(values(list)?),
-        (None, Some(list)) => Operator::In(values(list)?),
+        (Some(list), _) => Operator::NotIn(values(list)?.into()),
+        (None, Some(list)) => Operator::In(values(list)?.into()),
         (None, None) => return None,
     };
     Some(Requirement::new(key(name)?, operator))

@@ -41,9 +41,18 @@ fn element(element: &PortRule) -> Fields {
     let mut fields = Fields::default();
     fields.filled("ports", element.ports.iter().map(port));
     fields.filled("serverNames", &element.server_names);
-    fields.some("terminatingTLS", element.tls.terminating.as_ref().map(|side| tls(side)));
-    fields.some("originatingTLS", element.tls.originating.as_ref().map(|side| tls(side)));
-    fields.some("listener", element.listener.as_ref().map(|one| listener(one)));
+    fields.some(
+        "terminatingTLS",
+        element.tls.terminating.as_ref().map(|side| tls(side)),
+    );
+    fields.some(
+        "originatingTLS",
+        element.tls.originating.as_ref().map(|side| tls(side)),
+    );
+    fields.some(
+        "listener",
+        element.listener.as_ref().map(|one| listener(one)),
+    );
     fields.some("rules", l7::rules(&element.l7));
     fields
 }

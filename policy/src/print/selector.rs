@@ -68,8 +68,8 @@ pub(super) fn terms<'a>(
 fn expression(key: &str, operator: &Operator) -> Fields {
     let (name, values) = match operator {
         Operator::Equals(value) => ("In", std::slice::from_ref(value)),
-        Operator::In(values) => ("In", values.as_slice()),
-        Operator::NotIn(values) => ("NotIn", values.as_slice()),
+        Operator::In(values) => ("In", &**values),
+        Operator::NotIn(values) => ("NotIn", &**values),
         Operator::Exists => ("Exists", &[][..]),
         Operator::DoesNotExist => ("DoesNotExist", &[][..]),
     };

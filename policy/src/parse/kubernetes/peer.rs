@@ -167,7 +167,10 @@ fn networks(reader: &mut Reader<'_>, at: &At<'_>) -> Result<Vec<Peer>, ParseErro
         source: CidrSource::Block(block),
         except: Vec::new(),
     };
-    Ok(blocks.into_iter().map(|block| Peer::Cidr(Box::new(peer(block)))).collect())
+    Ok(blocks
+        .into_iter()
+        .map(|block| Peer::Cidr(Box::new(peer(block))))
+        .collect())
 }
 
 fn domain_names(
