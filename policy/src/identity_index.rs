@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use porin_identity::{IdentityId, Label, Labels, Operator, Requirement, Selector, source};
 
 use crate::bits::Bits;
-use crate::label_map::{LabelMap, Wanted};
+use crate::label_map::{ByText, LabelMap, Wanted};
 use crate::map_state::IdentityHash;
 
 /// Identities in slots: small numbers that are used again.
@@ -16,7 +16,7 @@ pub(crate) struct IdentityIndex {
     free: Vec<u32>,
     by_id: HashMap<IdentityId, u32, IdentityHash>,
     all: Bits,
-    carrying: LabelMap<Bits>,
+    carrying: LabelMap<ByText, Bits>,
     blocks: BTreeMap<IpNet, Bits>,
     /// The sources that labels have had so far.
     sources: Vec<Box<str>>,

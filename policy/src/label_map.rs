@@ -1,6 +1,8 @@
 //! A map by labels and by the keys of labels, asked with borrowed text.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 
 use porin_identity::{Label, source};
 
@@ -15,10 +17,36 @@ pub(crate) struct Wanted {
 ///
 /// The texts are those of labels (`source:key=value`, `source:key`); what is asked for in every
 /// source stands without one (`:key=value`, `:key`). So all of them are parts of a label's own text.
+///
+/// `P` holds the text of a pair: [`Box<str>`], or [`ByText`] where somebody carries the label.
 #[derive(Debug)]
-pub(crate) struct LabelMap<T> {
-    pairs: HashMap<Box<str>, T>,
+pub(crate) struct LabelMap<P, T> {
+    pairs: HashMap<P, T>,
     keys: HashMap<Box<str>, T>,
+}
+
+/// A label that is found by its text.
+#[derive(Debug)]
+pub(crate) struct ByText(Label);
+
+impl Borrow<str> for ByText {
+    fn borrow(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl PartialEq for ByText {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for ByText {}
+
+impl Hash for ByText {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.as_str().hash(state);
+    }
 }
 
 impl Wanted {
@@ -53,7 +81,7 @@ impl Wanted {
     }
 }
 
-impl<T> Default for LabelMap<T> {
+impl<P, T> Default for LabelMap<P, T> {
     fn default() -> Self {
         Self {
             pairs: HashMap::new(),
@@ -62,27 +90,17 @@ impl<T> Default for LabelMap<T> {
     }
 }
 
-impl<T: Default> LabelMap<T> {
-    fn map(&self, with_value: bool) -> &HashMap<Box<str>, T> {
-        if with_value { &self.pairs } else { &self.keys }
-    }
-
-    fn map_mut(&mut self, with_value: bool) -> &mut HashMap<Box<str>, T> {
+impl<P: Borrow<str> + Eq + Hash, T> LabelMap<P, T> {
+    fn find(&self, text: &str, with_value: bool) -> Option<&T> {
         if with_value {
-            &mut self.pairs
+            self.pairs.get(text)
         } else {
-            &mut self.keys
+            self.keys.get(text)
         }
     }
 
     pub(crate) fn get(&self, wanted: &Wanted) -> Option<&T> {
-        self.map(wanted.with_value).get(&wanted.text)
-    }
-
-    pub(crate) fn entry(&mut self, wanted: Wanted) -> &mut T {
-        self.map_mut(wanted.with_value)
-            .entry(wanted.text)
-            .or_default()
+        self.find(&wanted.text, wanted.with_value)
     }
 
     /// The values for a label's pair and key, in its source and in every source.
@@ -91,35 +109,52 @@ impl<T: Default> LabelMap<T> {
         Wanted::of(label)
             .into_iter()
             .flat_map(move |(text, with_value)| {
-                let map = self.map(with_value);
-                let anywhere = text.get(source..).and_then(|text| map.get(text));
-                map.get(text).into_iter().chain(anywhere)
+                let anywhere = text.get(source..);
+                let anywhere = anywhere.and_then(|text| self.find(text, with_value));
+                self.find(text, with_value).into_iter().chain(anywhere)
             })
-    }
-
-    /// Changes the values for a label's pair and key in its source, made first if they are missing.
-    pub(crate) fn change(&mut self, label: &Label, mut change: impl FnMut(&mut T)) {
-        for (text, with_value) in Wanted::of(label) {
-            let map = self.map_mut(with_value);
-            match map.get_mut(text) {
-                Some(value) => change(value),
-                None => change(map.entry(text.into()).or_default()),
-            }
-        }
-    }
-
-    /// Forgets the values for a label's pair and key that are not worth keeping any more.
-    pub(crate) fn tidy(&mut self, label: &Label, is_empty: impl Fn(&T) -> bool) {
-        for (text, with_value) in Wanted::of(label) {
-            let map = self.map_mut(with_value);
-            if map.get(text).is_some_and(&is_empty) {
-                map.remove(text);
-            }
-        }
     }
 
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&mut T) -> bool) {
         self.pairs.retain(|_, value| keep(value));
         self.keys.retain(|_, value| keep(value));
+    }
+}
+
+impl<T: Default> LabelMap<Box<str>, T> {
+    /// The value for what is asked, made first if it is missing.
+    pub(crate) fn entry(&mut self, wanted: Wanted) -> &mut T {
+        let map = if wanted.with_value {
+            &mut self.pairs
+        } else {
+            &mut self.keys
+        };
+        map.entry(wanted.text).or_default()
+    }
+}
+
+impl<T: Default> LabelMap<ByText, T> {
+    /// Changes the values for a label's pair and key in its source, made first if they are missing.
+    pub(crate) fn change(&mut self, label: &Label, mut change: impl FnMut(&mut T)) {
+        let [(pair, _), (key, _)] = Wanted::of(label);
+        match self.pairs.get_mut(pair) {
+            Some(value) => change(value),
+            None => change(self.pairs.entry(ByText(label.clone())).or_default()),
+        }
+        match self.keys.get_mut(key) {
+            Some(value) => change(value),
+            None => change(self.keys.entry(key.into()).or_default()),
+        }
+    }
+
+    /// Forgets the values for a label's pair and key that are not worth keeping any more.
+    pub(crate) fn tidy(&mut self, label: &Label, is_empty: impl Fn(&T) -> bool) {
+        let [(pair, _), (key, _)] = Wanted::of(label);
+        if self.pairs.get(pair).is_some_and(&is_empty) {
+            self.pairs.remove(pair);
+        }
+        if self.keys.get(key).is_some_and(&is_empty) {
+            self.keys.remove(key);
+        }
     }
 }

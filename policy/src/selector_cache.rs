@@ -46,7 +46,7 @@ struct Cached {
 /// The selectors by a label that whoever they pick must carry.
 #[derive(Debug, Default)]
 struct Asking {
-    by_label: LabelMap<Vec<SelectorId>>,
+    by_label: LabelMap<Box<str>, Vec<SelectorId>>,
     by_block: HashMap<IpNet, Vec<SelectorId>>,
     anything: Vec<SelectorId>,
 }
