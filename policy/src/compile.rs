@@ -21,7 +21,7 @@ use crate::{Direction, NetworkPolicyReading, Options, RuleCookie, RuleRef, Seman
 /// A document ready for deciding.
 #[derive(Debug)]
 pub(crate) struct Compiled {
-    pub(crate) name: PolicyName,
+    pub(crate) name: Arc<PolicyName>,
     pub(crate) specs: Vec<CompiledSpec>,
     pub(crate) rules: Vec<(RuleCookie, Arc<RuleRef>)>,
     /// The blocks and exceptions that its rules name, whoever else they speak of.
@@ -174,10 +174,12 @@ pub(crate) fn compile(
         number
     };
     let scope = Scope::new(&document.name, options);
+    let name = Arc::new(document.name.clone());
     let specs = document.specs.iter().enumerate();
     let specs = specs
         .map(|(place, spec)| {
             let peers = PeerCompiler {
+                policy: &name,
                 kind: document.name.kind,
                 scope: &scope,
                 subject: &spec.subject,
@@ -188,7 +190,7 @@ pub(crate) fn compile(
         })
         .collect();
     Compiled {
-        name: document.name.clone(),
+        name,
         specs,
         rules,
         blocks: blocks(document).collect(),
@@ -207,7 +209,7 @@ fn compile_spec(
         Direction::ALL.map(|direction| empty_lane(document, spec, direction, peers.options));
     for rule in &spec.rules {
         let cookie = number(RuleRef {
-            policy: document.name.clone(),
+            policy: Arc::clone(peers.policy),
             spec: place,
             direction: rule.direction,
             action: rule.action,
@@ -361,6 +363,7 @@ pub(crate) fn closed(
     mut cookie: impl FnMut(&RuleRef) -> RuleCookie,
 ) -> Compiled {
     let scope = Scope::new(refused, options);
+    let name = Arc::new(refused.clone());
     let mut rules = Vec::new();
     let standing = Standing {
         enables: true,
@@ -370,7 +373,7 @@ pub(crate) fn closed(
         let subject = scope.subject(subject);
         let [ingress, egress] = Direction::ALL.map(|direction| {
             let rule = RuleRef {
-                policy: refused.clone(),
+                policy: Arc::clone(&name),
                 spec,
                 direction,
                 action: Action::Deny,
@@ -409,7 +412,7 @@ pub(crate) fn closed(
     };
     let specs = subjects.iter().enumerate().map(&mut close).collect();
     Compiled {
-        name: refused.clone(),
+        name,
         specs,
         rules,
         blocks: Vec::new(),

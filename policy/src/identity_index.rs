@@ -25,6 +25,12 @@ pub(crate) struct IdentityIndex {
 }
 
 impl IdentityIndex {
+    /// Makes room for that many more identities.
+    pub(crate) fn reserve(&mut self, identities: usize) {
+        self.slots.reserve_exact(identities);
+        self.by_id.reserve(identities);
+    }
+
     pub(crate) fn add(&mut self, id: IdentityId, labels: &Labels) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);

@@ -95,7 +95,7 @@ impl LanePolicy {
             let deniers = matched
                 .iter()
                 .filter(|(_, lane)| lane.standing(trial).default_deny);
-            default_deny.extend(deniers.map(|(policy, _)| policy.name.clone()));
+            default_deny.extend(deniers.map(|(policy, _)| PolicyName::clone(&policy.name)));
             default_deny.dedup();
         }
         let eased = !subject.guarded && default_deny.is_empty();

@@ -15,7 +15,7 @@ use crate::{CidrMatch, Options, Semantics};
 pub(crate) enum PeerSelector {
     Labels(Selector),
     Entity(Entity),
-    Cidr(CidrSelector),
+    Cidr(Box<CidrSelector>),
 }
 
 /// Addresses, and which identities are taken for what their addresses are.

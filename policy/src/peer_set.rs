@@ -8,7 +8,7 @@ use porin_identity::{Requirement, Selector, SelectorKey, key, source};
 
 use crate::peer::{CidrSelector, PeerSelector};
 use crate::peers::{CidrPeer, CidrSource, Entity, Peer, Peers, ServicePeer, ServiceSource};
-use crate::rule::{Action, PolicyKind, Rule};
+use crate::rule::{Action, PolicyKind, PolicyName, Rule};
 use crate::scope::Scope;
 use crate::service::{Backends, Service};
 use crate::{NetworkPolicyReading, Options, Semantics};
@@ -23,6 +23,7 @@ pub(crate) enum PeerSet {
 
 /// What peers mean in one policy.
 pub(crate) struct PeerCompiler<'a> {
+    pub(crate) policy: &'a Arc<PolicyName>,
     pub(crate) kind: PolicyKind,
     pub(crate) scope: &'a Scope,
     /// The subject as written.
@@ -101,12 +102,12 @@ impl PeerCompiler<'_> {
     }
 
     fn cidr(&self, cidr: &CidrPeer) -> PeerSelector {
-        PeerSelector::Cidr(CidrSelector {
+        PeerSelector::Cidr(Box::new(CidrSelector {
             source: cidr.source.clone(),
             except: cidr.except.iter().map(IpNet::trunc).collect(),
             reach: self.options.block_reach(self.kind),
             zero_holds_all: self.zero_holds_all(),
-        })
+        }))
     }
 
     /// Upstream a NetworkPolicy is read like the other kinds.
@@ -126,12 +127,12 @@ impl PeerCompiler<'_> {
 
     fn backends(&self, service: &Service) -> Vec<PeerSelector> {
         let host = |address: &std::net::IpAddr| {
-            PeerSelector::Cidr(CidrSelector {
+            PeerSelector::Cidr(Box::new(CidrSelector {
                 source: CidrSource::Block(IpNet::from(*address)),
                 except: Arc::default(),
                 reach: self.options.cidr_match,
                 zero_holds_all: self.options.cidr_match.pods,
-            })
+            }))
         };
         match &service.backends {
             Backends::Addresses(addresses) => addresses.iter().map(host).collect(),

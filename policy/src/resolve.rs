@@ -41,6 +41,7 @@ impl Resolver {
             cache: SelectorCache::new(set.options().clone()),
             names: 0,
         };
+        resolver.cache.reserve(identities.len());
         for (id, labels) in identities.iter() {
             resolver.cache.add_identity(id, labels);
         }

@@ -273,17 +273,23 @@ impl Document {
         })
     }
 
-    /// The file that the document stands in, whole, as it was given to the parser.
-    pub fn source_text(&self) -> &Arc<str> {
-        &self.source.text
+    /// The file that the document stands in, whole, as it was given to the parser; `None` in a
+    /// [`PolicySet`](crate::PolicySet), which keeps what documents mean and not their files.
+    pub fn source_text(&self) -> Option<&Arc<str>> {
+        self.source.text.as_ref()
+    }
+
+    pub(crate) fn without_text(mut self) -> Self {
+        self.source.text = None;
+        self
     }
 }
 
 /// Where the text of a document is: lint answers with edits of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
-    /// The text of the whole file.
-    pub(crate) text: Arc<str>,
+    /// The text of the whole file, as long as somebody may want to edit it.
+    pub(crate) text: Option<Arc<str>>,
     /// Which document of YAML or JSON, from zero.
     pub(crate) index: usize,
     /// Which item of it, if it is a list.

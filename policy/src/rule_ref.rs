@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use crate::rule::{Action, Location, PolicyName, list_field};
 use crate::{Direction, RuleCookie};
@@ -7,7 +8,7 @@ use crate::{Direction, RuleCookie};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RuleRef {
     /// The policy.
-    pub policy: PolicyName,
+    pub policy: Arc<PolicyName>,
     /// Which spec of the document, from zero: `spec`, then each of `specs`.
     pub spec: usize,
     /// The direction of the list it stands in.

@@ -80,6 +80,11 @@ impl SelectorCache {
         self.by_selector.len()
     }
 
+    /// Makes room for that many more identities.
+    pub(crate) fn reserve(&mut self, identities: usize) {
+        self.identities.reserve(identities);
+    }
+
     pub(crate) fn add_identity(&mut self, id: IdentityId, labels: &Labels) {
         self.remove_identity(id);
         let slot = self.identities.add(id, labels);

@@ -192,7 +192,7 @@ impl PolicySet {
             reports.push(Self::report(refused, outcome));
         }
         for document in documents.into_values() {
-            next.hold(Arc::new(document));
+            next.hold(Arc::new(document.without_text()));
         }
         *self = next;
         Ok(LoadReport {
@@ -216,7 +216,7 @@ impl PolicySet {
             });
         }
         self.forget(&document.name);
-        self.hold(Arc::new(document));
+        self.hold(Arc::new(document.without_text()));
         self.revision = self.revision.next();
         Ok(self.revision)
     }
@@ -368,7 +368,7 @@ impl PolicySet {
             document,
             compiled: Arc::new(compiled),
         };
-        self.documents.insert(held.compiled.name.clone(), held);
+        self.documents.insert(held.document.name.clone(), held);
     }
 
     fn forget(&mut self, name: &PolicyName) -> bool {

@@ -23,7 +23,7 @@ impl<'a> Trees<'a> {
         document: &'a Document,
         look: impl FnOnce(&Node<'a>) -> Option<T>,
     ) -> Option<T> {
-        let text: &'a str = &document.source.text;
+        let text: &'a str = document.source_text()?;
         let read = || Rc::new(documents(text).into_iter().map(Result::ok).collect());
         let trees = Rc::clone(
             self.0
@@ -118,7 +118,7 @@ impl<'a> Editor<'a> {
     }
 
     fn text(&self) -> &'a str {
-        &self.document.source.text
+        self.document.source_text().map_or("", |text| text)
     }
 
     /// Where a node begins.

@@ -167,7 +167,11 @@ fn edit(
             } else {
                 quote(only)
             };
-            let in_json = document.source.text.as_bytes().get(labels.start as usize) == Some(&b'{');
+            let in_json = document
+                .source_text()?
+                .as_bytes()
+                .get(labels.start as usize)
+                == Some(&b'{');
             editor.insert_entry(labels, &name, &if in_json { quote(only) } else { value })
         }
         _ => {

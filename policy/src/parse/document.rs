@@ -157,7 +157,7 @@ impl<'t> Reading<'t> {
 
     fn source(&self, place: Place) -> Source {
         Source {
-            text: Arc::clone(&self.text),
+            text: Some(Arc::clone(&self.text)),
             index: place.tree,
             item: place.item,
         }

@@ -55,7 +55,7 @@ pub(super) fn listener_without_namespace<'a>(
 impl Clash<'_> {
     pub(super) fn error(&self, subject: &Subject<'_>, direction: Direction) -> ResolveError {
         let rule = |origin: &Origin<'_>| RuleRef {
-            policy: origin.document.name.clone(),
+            policy: Arc::new(origin.document.name.clone()),
             spec: origin.place,
             direction,
             action: origin.rule.action,
