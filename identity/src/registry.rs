@@ -392,3 +392,31 @@ impl Default for Identities {
         Self::new(Families::default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_those_who_are_gone() {
+        let mut identities = Identities::default();
+        let before = identities.shared.clone();
+        let api: Labels = "k8s:app=api,k8s:env=prod".parse().unwrap();
+        let first = identities.intern(api.clone()).unwrap().id;
+        let again = identities.intern(api.clone()).unwrap().id;
+        let member = identities.intern_member(first, &[[10, 0, 0, 1].into()], []);
+        let block = identities.intern_local("192.0.2.0/24".parse().unwrap(), []);
+        let twin = IdentityId::new(4_000);
+        identities.insert_fixed(twin, api.clone()).unwrap();
+        let all = [first, again, member.unwrap().id, block.unwrap().id, twin];
+        for id in all {
+            identities.release(id, Duration::ZERO).unwrap();
+        }
+        // It wakes with the labels that it rests with, and rests again.
+        identities.insert_fixed(twin, api).unwrap();
+        identities.release(twin, Duration::ZERO).unwrap();
+        assert_ne!(identities.shared, before);
+        identities.expire(QUARANTINE);
+        assert_eq!(identities.shared, before);
+    }
+}

@@ -162,8 +162,8 @@ impl Joined {
     ) -> Result<(), Conflict> {
         self.add_parser(next)?;
         self.add_listener(next, namespace)?;
-        add_side(&mut self.tls.terminating, next.tls.terminating.as_ref())?;
-        add_side(&mut self.tls.originating, next.tls.originating.as_ref())?;
+        add_side(&mut self.tls.terminating, next.tls.terminating.as_deref())?;
+        add_side(&mut self.tls.originating, next.tls.originating.as_deref())?;
         for name in &next.server_names {
             if !self.server_names.contains(name) {
                 self.server_names.push(name.clone());
@@ -233,15 +233,12 @@ impl Joined {
     }
 }
 
-fn add_side(
-    ours: &mut Option<Box<TlsSide>>,
-    theirs: Option<&Box<TlsSide>>,
-) -> Result<(), Conflict> {
+fn add_side(ours: &mut Option<Box<TlsSide>>, theirs: Option<&TlsSide>) -> Result<(), Conflict> {
     match (&ours, theirs) {
-        (Some(ours), Some(theirs)) if ours != theirs => Err(Conflict::Tls),
+        (Some(ours), Some(theirs)) if **ours != *theirs => Err(Conflict::Tls),
         (Some(_), _) | (None, None) => Ok(()),
         (None, Some(theirs)) => {
-            *ours = Some(theirs.clone());
+            *ours = Some(Box::new(theirs.clone()));
             Ok(())
         }
     }
