@@ -107,8 +107,7 @@ impl Lane {
 }
 
 impl Compiled {
-    /// Every block and every exception that a rule names, without those of length zero: they name
-    /// the world itself.
+    /// Every block and every exception that a rule names.
     pub(crate) fn prefixes(&self) -> impl Iterator<Item = IpNet> + '_ {
         let selectors = self.peer_selectors();
         let of_services = selectors.filter_map(|peer| match peer {
@@ -118,7 +117,6 @@ impl Compiled {
         of_services
             .chain(self.blocks.iter().copied())
             .map(|block| block.trunc())
-            .filter(|block| block.prefix_len() > 0)
     }
 
     pub(crate) fn peer_selectors(&self) -> impl Iterator<Item = &PeerSelector> {

@@ -1,5 +1,6 @@
 //! A digest over what a document means, whatever its layout.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
 use sha2::{Digest, Sha256};
@@ -7,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::Direction;
 use crate::compile::{Compiled, Trial};
 use crate::rule::Document;
+use crate::service::CidrGroup;
 
 /// Digests a compiled document. `document` has the content rules, which compiling leaves behind.
 pub(crate) fn meaning(compiled: &Compiled, document: Option<&Document>) -> [u8; 32] {
@@ -38,6 +40,17 @@ pub(crate) fn meaning(compiled: &Compiled, document: Option<&Document>) -> [u8; 
         if !element.l7.is_none() {
             text.line(format_args!("{:?}", element.l7));
         }
+    }
+    text.0.finalize().into()
+}
+
+/// Digests a CIDR group: the labels that it gives to blocks, in whatever order these are listed.
+pub(crate) fn group_meaning(group: &CidrGroup) -> [u8; 32] {
+    let mut text = Text(Sha256::new());
+    text.line(format_args!("group {} {:?}", group.name, group.labels));
+    let blocks: BTreeSet<_> = group.blocks.iter().collect();
+    for block in blocks {
+        text.line(format_args!("{block}"));
     }
     text.0.finalize().into()
 }

@@ -7,7 +7,7 @@ use porin_identity::{IdentityId, Label, Selector, Snapshot};
 use sha2::{Digest, Sha256};
 
 use crate::compile::{Compiled, closed, compile, fqdns};
-use crate::digest::meaning;
+use crate::digest::{group_meaning, meaning};
 use crate::endpoint::EndpointPolicy;
 use crate::explain::Explanation;
 use crate::parse::{ParseError, Refused, parse_documents};
@@ -250,6 +250,22 @@ impl PolicySet {
         self.revision
     }
 
+    /// Adds a CIDR group, in place of the one with the same name. The labels of its blocks change
+    /// ([`PolicySet::block_labels`]), and so may [`PolicySet::prefixes`].
+    pub fn upsert_cidr_group(&mut self, group: CidrGroup) -> Revision {
+        self.groups.insert(Arc::clone(&group.name), group);
+        self.revision = self.revision.next();
+        self.revision
+    }
+
+    /// Takes a CIDR group away; `None` if there is none of that name. Rules that name it speak of
+    /// nobody then.
+    pub fn remove_cidr_group(&mut self, name: &str) -> Option<CidrGroup> {
+        let group = self.groups.remove(name)?;
+        self.revision = self.revision.next();
+        Some(group)
+    }
+
     /// The CIDR groups in force, in the order of their names.
     pub fn cidr_groups(&self) -> impl Iterator<Item = &CidrGroup> {
         self.groups.values()
@@ -420,7 +436,7 @@ impl PolicySet {
         self.documents.values().map(|held| &*held.document)
     }
 
-    /// Every block and every exception that a document names. Each needs an identity of its own,
+    /// Every block and every exception that a policy or a CIDR group names. Each needs an identity of its own,
     /// or addresses inside would count as those of the block around it. Blocks of length zero are
     /// left out: they name the world, which has its identity.
     #[must_use]
@@ -428,6 +444,7 @@ impl PolicySet {
         self.compiled()
             .flat_map(|compiled| compiled.prefixes())
             .chain(self.groups.values().flat_map(|group| group.blocks.clone()))
+            .filter(|block| block.prefix_len() > 0)
             .collect()
     }
 
@@ -466,6 +483,9 @@ impl PolicySet {
                 .get(&compiled.name)
                 .map(|held| &*held.document);
             hash.update(compiled.digest.get_or_init(|| meaning(compiled, document)));
+        }
+        for group in self.groups.values() {
+            hash.update(group_meaning(group));
         }
         SetHash(hash.finalize().into())
     }

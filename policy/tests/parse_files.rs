@@ -258,3 +258,30 @@ fn an_annotation_stages_all_or_some_rules() {
         "{error}"
     );
 }
+
+#[test]
+fn groups_come_and_go_one_by_one() {
+    let group = |blocks: &str| {
+        let text = format!(
+            "apiVersion: cilium.io/v2\nkind: CiliumCIDRGroup\nmetadata: {{name: offices}}\nspec: {{externalCIDRs: [{blocks}]}}"
+        );
+        parse_documents("g.yaml", &text).cidr_groups.remove(0)
+    };
+    let mut set = PolicySet::new(Options::new());
+    let (revision, empty) = (set.revision(), set.hash());
+    assert!(set.upsert_cidr_group(group("192.0.2.0/24, 0.0.0.0/0")) > revision);
+    let block = "192.0.2.0/24".parse().unwrap();
+    // Every address is the world, which needs no identity of its own.
+    assert_eq!(set.prefixes().into_iter().collect::<Vec<_>>(), [block]);
+    assert_eq!(set.block_labels(&block).len(), 1);
+    let one = set.hash();
+    assert_ne!(one, empty);
+    set.upsert_cidr_group(group("192.0.2.0/25"));
+    assert!(set.block_labels(&block).is_empty());
+    assert_ne!(set.hash(), one);
+    set.upsert_cidr_group(group("0.0.0.0/0, 192.0.2.0/24"));
+    assert_eq!(set.hash(), one);
+    assert!(set.remove_cidr_group("offices").is_some());
+    assert!(set.remove_cidr_group("offices").is_none());
+    assert_eq!(set.hash(), empty);
+}
