@@ -63,6 +63,8 @@ struct NamedService {
     labels: BTreeMap<Box<str>, Box<str>>,
     selectorless: bool,
     #[serde(default)]
+    selector: BTreeMap<Box<str>, Box<str>>,
+    #[serde(default)]
     endpoints: Vec<IpAddr>,
 }
 
@@ -230,11 +232,10 @@ fn names(ports: &[OnePort]) -> Result<PortNames, Broken> {
 }
 
 impl NamedService {
-    /// A service that selects pods selects those with its own labels.
     fn service(&self) -> Service {
         let backends = match self.selectorless {
             true => Backends::Addresses(self.endpoints.clone()),
-            false => Backends::Pods(self.labels.clone()),
+            false => Backends::Pods(self.selector.clone()),
         };
         Service {
             name: self.name.clone(),

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::scene::Scene;
-use crate::whole;
+use crate::{port, whole};
 
 /// Ports that are asked about whether somebody names them or not.
 const OTHERS: [u16; 5] = [1, 443, 8081, 31_000, 65_535];
@@ -49,7 +49,7 @@ fn anywhere(scene: &mut Scene, ports: &[u16]) -> (bool, &'static str, u16) {
         (8, "ICMP"),
         (5, "ICMPv6"),
     ];
-    if let Some(protocol) = whole::protocol(scene) {
+    if let Some(protocol) = port::portless(scene) {
         return (ingress, protocol, 0);
     }
     let protocol = scene.random.weighted(&protocols);

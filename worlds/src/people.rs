@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::block;
+use crate::object::put;
 use crate::random::Random;
 use crate::scene::{Scene, Subject};
 
@@ -162,13 +163,25 @@ pub(crate) fn services(scene: &mut Scene) -> Vec<Value> {
                     .find(|host| host.split('/').next() == Some(*address)),
             );
         }
-        services.push(json!({
+        let namespace = scene.random.pick(&scene.namespaces);
+        let mut service = json!({
             "name": name,
-            "namespace": scene.random.pick(&scene.namespaces).map_or("default", |namespace| namespace.name),
+            "namespace": namespace.map_or("default", |namespace| namespace.name),
             "labels": {"app": scene.random.word(&["web", "db"])},
-            "selectorless": scene.random.chance(85),
+            "selectorless": scene.random.chance(50),
             "endpoints": addresses,
-        }));
+        });
+        if service.get("selectorless") == Some(&false.into()) {
+            let pod = scene.random.pick(&scene.pods);
+            let labels = pod.map(|pod| pod.labels.clone()).unwrap_or_default();
+            let mut selector = labels.iter().take(scene.random.between(1, 2)).peekable();
+            let selector = match selector.peek() {
+                Some(_) => json!(selector.collect::<BTreeMap<_, _>>()),
+                None => json!({"app": "web"}),
+            };
+            put(&mut service, "selector", selector);
+        }
+        services.push(service);
     }
     services
 }
@@ -182,8 +195,28 @@ pub(crate) fn identities(scene: &mut Scene) -> Vec<Value> {
         .map(|pod| identity(pod.id, pod.all.iter().map(String::as_str), None));
     all.extend(pods);
     all.extend(nodes(scene));
+    if scene.settings.addresses {
+        all.iter_mut()
+            .for_each(|inside| give_address(scene, inside));
+    }
     all.extend(outside(scene));
     all
+}
+
+/// Gives some pods and nodes an address of their own, as identities have that are split by address.
+fn give_address(scene: &mut Scene, identity: &mut Value) {
+    let Some(labels) = identity.get_mut("labels").and_then(Value::as_array_mut) else {
+        return;
+    };
+    let inside = |label: &Value| {
+        let label = label.as_str().unwrap_or_default();
+        label.starts_with("k8s:io.kubernetes.pod.namespace=")
+            || ["reserved:host", "reserved:remote-node"].contains(&label)
+    };
+    if labels.iter().any(inside) && scene.random.chance(60) {
+        let address = scene.random.word(&block::HOSTS);
+        labels.extend(block::label(address).map(Value::from));
+    }
 }
 
 fn identity<'a>(id: u32, labels: impl IntoIterator<Item = &'a str>, block: Option<&str>) -> Value {

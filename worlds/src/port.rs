@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use crate::object::put;
 use crate::scene::Scene;
-use crate::whole;
 
 /// Numbers that policies name.
 pub(crate) const NUMBERS: [u16; 9] = [22, 53, 80, 81, 443, 8080, 8090, 8443, 9092];
@@ -19,6 +18,8 @@ const RANGES: [(u16, u16); 8] = [
     (1, 65_535),
     (8080, 8087),
 ];
+/// Protocols without ports.
+const PORTLESS: [&str; 3] = ["GRE", "VRRP", "ESP"];
 /// Names of ports.
 const NAMES: [&str; 5] = ["http", "metrics", "dns", "api-v1", "dns-tcp"];
 
@@ -75,6 +76,26 @@ fn range(scene: &mut Scene) -> (u16, u16) {
     (first, last)
 }
 
+/// A protocol without ports, once in a while.
+pub(crate) fn portless(scene: &mut Scene) -> Option<&'static str> {
+    (scene.flavour.portless && scene.random.chance(10)).then(|| scene.random.word(&PORTLESS))
+}
+
+/// A port of a policy that is none, or should be none.
+fn without_port(scene: &mut Scene) -> Option<Value> {
+    let protocol = portless(scene)?;
+    let mut port = match scene.random.chance(12) {
+        true => json!({"protocol": protocol.to_lowercase()}),
+        false => json!({"protocol": protocol}),
+    };
+    match scene.random.below(10) {
+        0..5 => put(&mut port, "port", "0".into()),
+        5 => put(&mut port, "port", "80".into()),
+        _ => {}
+    }
+    Some(port)
+}
+
 /// A port of a Cilium policy.
 fn cilium(scene: &mut Scene) -> Value {
     let protocol = scene.random.weighted(&[
@@ -109,7 +130,7 @@ fn cilium(scene: &mut Scene) -> Value {
     if !protocol.is_empty() {
         put(&mut port, "protocol", protocol.into());
     }
-    whole::without_port(scene).unwrap_or(port)
+    without_port(scene).unwrap_or(port)
 }
 
 /// Ports of an AdminNetworkPolicy.

@@ -35,6 +35,8 @@ pub(crate) struct Flavour {
     pub(crate) mistakes: bool,
     /// Labels whose keys are named like reserved ones.
     pub(crate) odd_labels: bool,
+    /// Protocols without ports.
+    pub(crate) portless: bool,
 }
 
 /// The settings that answers depend on.
@@ -48,6 +50,11 @@ pub(crate) struct Settings {
     default_local_cluster: bool,
     pub(crate) node_labels: bool,
     non_default_deny: bool,
+    /// Whether blocks pick nodes, and pods.
+    cidr_match: (bool, bool),
+    portless_protocols: bool,
+    /// Whether pods and nodes carry the label of an address.
+    pub(crate) addresses: bool,
 }
 
 /// A world in the making.
@@ -111,8 +118,7 @@ impl Scene {
         let mut objects: Vec<Value> = (0..count.max(1)).map(|at| scene.document(at)).collect();
         objects.extend(whole::groups(scene));
         let policies: Vec<String> = objects.iter().map(|object| scene.text(object)).collect();
-        let mut identities = people::identities(scene);
-        whole::addresses(scene, &mut identities);
+        let identities = people::identities(scene);
         let flows = flow::flows(scene, &identities, flows);
         let mut config = scene.settings.json();
         whole::settings(scene, &mut config);
@@ -142,7 +148,9 @@ impl Scene {
             (1, Subject::Reserved(8)),
         ]);
         let flavour = Flavour::of(&mut random, wholly);
-        let settings = Settings::of(&mut random, subject);
+        let mut settings = Settings::of(&mut random, subject, flavour);
+        // The peer does not let blocks of a cluster-scoped policy pick pods, as the API wants it.
+        settings.addresses &= wholly || !flavour.tiers;
         let whole = wholly.then(|| Whole::of(&mut random));
         let namespaces = people::namespaces(&mut random);
         let pods = people::pods(
@@ -231,12 +239,13 @@ impl Flavour {
             services: random.chance(12),
             mistakes: random.chance(8),
             odd_labels: random.chance(3),
+            portless: random.chance(10),
         }
     }
 }
 
 impl Settings {
-    fn of(random: &mut Random, subject: Subject) -> Self {
+    fn of(random: &mut Random, subject: Subject, flavour: Flavour) -> Self {
         let host = subject == Subject::Host;
         Self {
             enforcement: random.weighted(&[(88, "default"), (8, "always"), (4, "never")]),
@@ -247,10 +256,14 @@ impl Settings {
             default_local_cluster: random.chance(50),
             node_labels: random.chance(15),
             non_default_deny: random.chance(96),
+            cidr_match: (random.chance(15), random.chance(15)),
+            portless_protocols: flavour.portless && random.chance(75),
+            addresses: random.chance(40),
         }
     }
 
     fn json(self) -> Value {
+        let (nodes, pods) = self.cidr_match;
         json!({
             "enforcement": self.enforcement,
             "allow_localhost": self.allow_localhost,
@@ -260,6 +273,8 @@ impl Settings {
             "default_local_cluster": self.default_local_cluster,
             "node_selector_labels": self.node_labels,
             "non_default_deny": self.non_default_deny,
+            "cidr_match": {"nodes": nodes, "pods": pods},
+            "portless_protocols": self.portless_protocols,
         })
     }
 }

@@ -14,19 +14,13 @@ pub(crate) struct Whole {
     strict: bool,
     upstream_network_policies: bool,
     blocks_skip_pods: bool,
-    cidr_nodes: bool,
-    cidr_pods: bool,
-    portless: bool,
     close_refused: bool,
     staged: bool,
     home_staged: bool,
-    pods_with_addresses: bool,
 }
 
 /// Whoever is not in the world.
 const STRANGER: u64 = 64_999;
-
-const PORTLESS: [&str; 3] = ["GRE", "VRRP", "ESP"];
 
 impl Whole {
     pub(crate) fn of(random: &mut Random) -> Self {
@@ -34,13 +28,9 @@ impl Whole {
             strict: random.chance(65),
             upstream_network_policies: random.chance(30),
             blocks_skip_pods: random.chance(30),
-            cidr_nodes: random.chance(20),
-            cidr_pods: random.chance(20),
-            portless: random.chance(12),
             close_refused: random.chance(20),
             staged: random.chance(25),
             home_staged: random.chance(3),
-            pods_with_addresses: random.chance(40),
         }
     }
 }
@@ -66,11 +56,6 @@ pub(crate) fn settings(scene: &Scene, config: &mut Value) {
             "ip_blocks",
             either(whole.blocks_skip_pods, "skip-pods", "match-pods"),
         ),
-        (
-            "cidr_match",
-            json!({"nodes": whole.cidr_nodes, "pods": whole.cidr_pods}),
-        ),
-        ("portless_protocols", whole.portless.into()),
         ("refused", either(whole.close_refused, "deny", "skip")),
         ("staged_namespaces", staged.into()),
     ] {
@@ -81,22 +66,6 @@ pub(crate) fn settings(scene: &Scene, config: &mut Value) {
 /// Somebody to ask about of whom nothing is known.
 pub(crate) fn stranger(scene: &Scene) -> Option<u64> {
     scene.whole.map(|_| STRANGER)
-}
-
-/// A protocol without ports to be asked about, once in a while.
-pub(crate) fn protocol(scene: &mut Scene) -> Option<&'static str> {
-    let portless = scene.whole.is_some_and(|whole| whole.portless);
-    (portless && scene.random.chance(10)).then(|| scene.random.word(&PORTLESS))
-}
-
-/// A port of a policy that is none.
-pub(crate) fn without_port(scene: &mut Scene) -> Option<Value> {
-    let protocol = protocol(scene)?;
-    let mut port = json!({"protocol": protocol});
-    if scene.random.chance(50) {
-        put(&mut port, "port", "0".into());
-    }
-    Some(port)
 }
 
 /// Stages some documents, or some of their rules.
@@ -143,25 +112,4 @@ pub(crate) fn groups(scene: &mut Scene) -> Vec<Value> {
         })
     };
     GROUPS.into_iter().map(group).collect()
-}
-
-/// Gives some pods and nodes an address of their own, as identities have that are split by address.
-pub(crate) fn addresses(scene: &mut Scene, identities: &mut [Value]) {
-    if !scene.whole.is_some_and(|whole| whole.pods_with_addresses) {
-        return;
-    }
-    for identity in identities {
-        let Some(labels) = identity.get_mut("labels").and_then(Value::as_array_mut) else {
-            continue;
-        };
-        let inside = |label: &Value| {
-            let label = label.as_str().unwrap_or_default();
-            label.starts_with("k8s:io.kubernetes.pod.namespace=")
-                || ["reserved:host", "reserved:remote-node"].contains(&label)
-        };
-        if labels.iter().any(inside) && scene.random.chance(60) {
-            let address = scene.random.word(&block::HOSTS);
-            labels.extend(block::label(address).map(Value::from));
-        }
-    }
 }

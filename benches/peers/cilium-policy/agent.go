@@ -24,15 +24,33 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 // settings are the agent's options that answers depend on.
 type settings struct {
-	Enforcement         string   `json:"enforcement"`
-	AllowLocalhost      string   `json:"allow_localhost"`
-	DualStack           bool     `json:"dual_stack"`
-	HostFirewall        bool     `json:"host_firewall"`
-	ClusterName         string   `json:"cluster_name"`
-	DefaultLocalCluster bool     `json:"default_local_cluster"`
-	NodeSelectorLabels  bool     `json:"node_selector_labels"`
-	NonDefaultDeny      bool     `json:"non_default_deny"`
-	CidrMatchMode       []string `json:"cidr_match_mode"`
+	Enforcement         string    `json:"enforcement"`
+	AllowLocalhost      string    `json:"allow_localhost"`
+	DualStack           bool      `json:"dual_stack"`
+	HostFirewall        bool      `json:"host_firewall"`
+	ClusterName         string    `json:"cluster_name"`
+	DefaultLocalCluster bool      `json:"default_local_cluster"`
+	NodeSelectorLabels  bool      `json:"node_selector_labels"`
+	NonDefaultDeny      bool      `json:"non_default_deny"`
+	CidrMatch           cidrMatch `json:"cidr_match"`
+	PortlessProtocols   bool      `json:"portless_protocols"`
+}
+
+// cidrMatch is whom blocks pick besides the world.
+type cidrMatch struct {
+	Nodes bool `json:"nodes"`
+	Pods  bool `json:"pods"`
+}
+
+// mode writes it as the agent's option does.
+func (r cidrMatch) mode() (mode []string) {
+	if r.Nodes {
+		mode = append(mode, "nodes")
+	}
+	if r.Pods {
+		mode = append(mode, "pods")
+	}
+	return mode
 }
 
 // apply sets the options of this process: upstream keeps them in globals, so cases are asked one
@@ -47,7 +65,8 @@ func (s settings) apply() {
 	option.Config.EnableHostFirewall = s.HostFirewall
 	option.Config.EnableNodeSelectorLabels = s.NodeSelectorLabels
 	option.Config.EnableNonDefaultDenyPolicies = s.NonDefaultDeny
-	option.Config.PolicyCIDRMatchMode = s.CidrMatchMode
+	option.Config.PolicyCIDRMatchMode = s.CidrMatch.mode()
+	option.Config.EnableExtendedIPProtocols = s.PortlessProtocols
 	option.Config.EnableL7Proxy = true
 	option.Config.EnableICMPRules = true
 	option.Config.DryMode = true

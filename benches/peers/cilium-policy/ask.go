@@ -109,13 +109,9 @@ func prefixes(documents []document) []string {
 	return slices.Compact(texts)
 }
 
-var protocols = map[string]u8proto.U8proto{
-	"TCP": u8proto.TCP, "UDP": u8proto.UDP, "SCTP": u8proto.SCTP, "ICMP": u8proto.ICMP, "ICMPv6": u8proto.ICMPv6,
-}
-
 // protocol knows a name, or a number.
 func protocol(text string) u8proto.U8proto {
-	if known, ok := protocols[text]; ok {
+	if known, err := u8proto.ParseProtocol(text); err == nil {
 		return known
 	}
 	number, err := strconv.ParseUint(text, 10, 8)

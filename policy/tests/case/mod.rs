@@ -3,9 +3,9 @@
 
 use porin_identity::{Families, Identities, IdentityId, Label, Labels, Snapshot};
 use porin_policy::{
-    AllowLocalhost, Backends, EndpointPolicy, Enforcement, IpBlocks, NamedPort, NamedPorts,
-    NetworkPolicyReading, Options, PolicySet, PortNames, Query, Reference, RefusedDocuments,
-    ResolveError, Resolver, Service,
+    AllowLocalhost, Backends, CidrMatch, EndpointPolicy, Enforcement, IpBlocks, NamedPort,
+    NamedPorts, NetworkPolicyReading, Options, PolicySet, PortNames, Query, Reference,
+    RefusedDocuments, ResolveError, Resolver, Service,
 };
 use serde_json::Value;
 
@@ -119,29 +119,43 @@ fn names(ports: &Value) -> PortNames {
     names
 }
 
-/// The services whose backends the case knows: it does not say what others select.
+/// The services whose backends the case knows: it may not say what others select.
 fn services(list: &Value) -> Vec<Service> {
     let boxed = |value: &Value| Box::from(value.as_str().unwrap());
+    let labels = |value: &Value| {
+        let labels = value.as_object().into_iter().flatten();
+        labels
+            .map(|(key, value)| (key.as_str().into(), boxed(value)))
+            .collect()
+    };
     let one = |service: &Value| {
-        let labels = service["labels"].as_object().into_iter().flatten();
         let endpoints = service["endpoints"].as_array().into_iter().flatten();
         let endpoints = endpoints.map(|one| one.as_str().unwrap().parse().unwrap());
-        Service {
+        let backends = match service["selectorless"] == true {
+            true => Backends::Addresses(endpoints.collect()),
+            false => Backends::Pods(
+                Some(&service["selector"])
+                    .filter(|one| one.is_object())
+                    .map(labels)?,
+            ),
+        };
+        Some(Service {
             name: boxed(&service["name"]),
             namespace: boxed(&service["namespace"]),
-            labels: labels
-                .map(|(key, value)| (key.as_str().into(), boxed(value)))
-                .collect(),
-            backends: Backends::Addresses(endpoints.collect()),
-        }
+            labels: labels(&service["labels"]),
+            backends,
+        })
     };
-    let list = list.as_array().into_iter().flatten();
-    let known = list.filter(|service| service["selectorless"] == true);
-    known.map(one).collect()
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(one)
+        .collect()
 }
 
 fn options(config: &Value, families: Families) -> Options {
     let flag = |field: &str| config[field].as_bool().unwrap();
+    let also = |pointer: &str| config.pointer(pointer) == Some(&Value::Bool(true));
     Options::new()
         .refused(RefusedDocuments::Skip)
         .families(families)
@@ -159,6 +173,11 @@ fn options(config: &Value, families: Families) -> Options {
         .default_local_cluster(flag("default_local_cluster"))
         .node_labels(flag("node_selector_labels"))
         .non_default_deny(flag("non_default_deny"))
+        .cidr_match(CidrMatch {
+            nodes: also("/cidr_match/nodes"),
+            pods: also("/cidr_match/pods"),
+        })
+        .portless_protocols(also("/portless_protocols"))
         .network_policies(NetworkPolicyReading::Cilium)
         .ip_blocks(IpBlocks::SkipPods)
 }

@@ -85,6 +85,12 @@ const ENTRIES: &[Entry] = &[
         lasting: false,
     },
     Entry {
+        name: "X20",
+        fits: |difference| difference.flow.is_some(),
+        mend: without_zero_exceptions,
+        lasting: false,
+    },
+    Entry {
         name: "X22",
         fits: |difference| difference.flow.is_none(),
         mend: without_denials,
@@ -226,6 +232,18 @@ fn without_clusters(compared: &Compared) -> Option<Value> {
     Some(world)
 }
 
+/// The world in which nothing excepts a whole family, if blocks pick pods.
+fn without_zero_exceptions(compared: &Compared) -> Option<Value> {
+    if *compared.case.pointer("/config/cidr_match/pods")? != true {
+        return None;
+    }
+    change(compared, |object| {
+        let mut object = object.clone();
+        remove_zero_exceptions(&mut object);
+        Some(object)
+    })
+}
+
 /// The world in which nothing is denied.
 fn without_denials(compared: &Compared) -> Option<Value> {
     change(compared, |object| {
@@ -271,6 +289,20 @@ fn any_map(value: &Value, such: &impl Fn(&serde_json::Map<String, Value>) -> boo
         Value::Object(map) => such(map) || map.values().any(|value| any_map(value, such)),
         Value::Array(items) => items.iter().any(|value| any_map(value, such)),
         _ => false,
+    }
+}
+
+fn remove_zero_exceptions(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if let Some(Value::Array(blocks)) = map.get_mut("except") {
+                let zero = |block: &Value| block.as_str().is_some_and(|text| text.ends_with("/0"));
+                blocks.retain(|block| !zero(block));
+            }
+            map.values_mut().for_each(remove_zero_exceptions);
+        }
+        Value::Array(items) => items.iter_mut().for_each(remove_zero_exceptions),
+        _ => {}
     }
 }
 

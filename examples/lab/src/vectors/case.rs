@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use porin::identity::{Families, IdentityId, Label, Labels, key, source};
 use porin::policy::{
-    AllowLocalhost, Backends, Direction, Enforcement, IpBlocks, NamedPort, NamedPorts,
+    AllowLocalhost, Backends, CidrMatch, Direction, Enforcement, IpBlocks, NamedPort, NamedPorts,
     NetworkPolicyReading, Options, PortNames, Protocol, Query, RefusedDocuments, Semantics,
     Service,
 };
@@ -47,6 +47,17 @@ struct Config {
     default_local_cluster: bool,
     node_selector_labels: bool,
     non_default_deny: bool,
+    #[serde(default)]
+    cidr_match: Reach,
+    #[serde(default)]
+    portless_protocols: bool,
+}
+
+/// Whom blocks pick besides the world.
+#[derive(Debug, Default, Deserialize)]
+struct Reach {
+    nodes: bool,
+    pods: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -56,6 +67,9 @@ struct NamedService {
     #[serde(default)]
     labels: BTreeMap<Box<str>, Box<str>>,
     selectorless: bool,
+    /// The labels of the pods behind it, where the case tells them.
+    #[serde(default)]
+    selector: BTreeMap<Box<str>, Box<str>>,
     #[serde(default)]
     endpoints: Vec<IpAddr>,
 }
@@ -133,18 +147,27 @@ impl Case {
             .default_local_cluster(config.default_local_cluster)
             .node_labels(config.node_selector_labels)
             .non_default_deny(config.non_default_deny)
+            .cidr_match(CidrMatch {
+                nodes: config.cidr_match.nodes,
+                pods: config.cidr_match.pods,
+            })
+            .portless_protocols(config.portless_protocols)
             .network_policies(NetworkPolicyReading::Cilium)
             .ip_blocks(IpBlocks::SkipPods))
     }
 
-    /// The services whose backends the case knows: it does not say what others select.
+    /// The services whose backends the case knows: it may not say what others select.
     pub(crate) fn services(&self) -> impl Iterator<Item = Service> {
-        let known = self.services.iter().filter(|service| service.selectorless);
+        let services = self.services.iter();
+        let known = services.filter(|service| service.selectorless || !service.selector.is_empty());
         known.map(|service| Service {
             name: service.name.clone(),
             namespace: service.namespace.clone(),
             labels: service.labels.clone(),
-            backends: Backends::Addresses(service.endpoints.clone()),
+            backends: match service.selectorless {
+                true => Backends::Addresses(service.endpoints.clone()),
+                false => Backends::Pods(service.selector.clone()),
+            },
         })
     }
 
