@@ -11,9 +11,10 @@ mod worlds;
 use std::collections::BTreeMap;
 
 use porin_identity::{Families, IdentityDelta, IdentityId, Labels};
+use porin_laws::never_wider;
 use porin_policy::{
     EndpointPolicy, Enforcement, MapChange, MapEntry, MapKey, MapState, Options, PolicySet, Query,
-    Reference, Resolver, Verdict, parse_documents,
+    Reference, Resolver, parse_documents,
 };
 use proptest::prelude::*;
 use worlds::{SUBJECT, files, options, policies, policy, pool, questions, registry, snapshot};
@@ -24,20 +25,6 @@ fn set(options: &Options, policies: &[String]) -> PolicySet {
     let mut set = PolicySet::new(options.clone());
     set.load(files(policies)).unwrap();
     set
-}
-
-/// Whether a packet gets through without a proxy's consent.
-fn passes(state: &MapState, query: &Query) -> bool {
-    state
-        .lookup(query)
-        .is_some_and(|(_, entry)| match entry.action.verdict() {
-            Verdict::Allow => true,
-            Verdict::Redirect => entry
-                .action
-                .redirect()
-                .is_some_and(|redirect| redirect.unrestricted),
-            Verdict::Deny => false,
-        })
 }
 
 fn everybody() -> impl Iterator<Item = IdentityId> {
@@ -248,10 +235,8 @@ proptest! {
         let Ok(before) = set(&options, &policies).resolve(SUBJECT, &snapshot) else { return Ok(()) };
         let more: Vec<_> = policies.iter().cloned().chain([denial]).collect();
         let after = set(&options, &more).resolve(SUBJECT, &snapshot).unwrap();
-        for query in everybody().flat_map(questions) {
-            let wider = passes(after.map_state(), &query) && !passes(before.map_state(), &query);
-            prop_assert!(!wider, "{} / {}", before.check(&query), after.check(&query));
-        }
+        let flows = everybody().flat_map(questions);
+        never_wider(&before, &after, flows).map_err(|broken| TestCaseError::fail(broken.to_string()))?;
     }
 
     #[test]

@@ -394,6 +394,21 @@ fn bounds_are_errors() {
 }
 
 #[test]
+fn a_long_text_that_aliases_repeat_counts_for_its_length() {
+    let repeated = |times: usize| {
+        let text = "x".repeat(64 << 10);
+        format!("a: &a {text}\nb: [{}]\n", "*a,".repeat(times))
+    };
+    let refusal = |times| {
+        let parsed = parse_documents("b.yaml", &repeated(times));
+        parsed.refused[0].error.to_string()
+    };
+    assert!(refusal(500).contains("is no policy"), "{}", refusal(500));
+    let bound = "the number of nodes in a document is over the limit";
+    assert!(refusal(520).contains(bound), "{}", refusal(520));
+}
+
+#[test]
 fn rules_are_counted() {
     let rules = |count: usize| {
         let list = vec!["{}"; count].join(",");

@@ -3,6 +3,7 @@
 mod bpf;
 mod differential;
 mod failure;
+mod fuzz;
 mod gates;
 mod packages;
 mod peers;
@@ -52,6 +53,8 @@ enum Task {
     Report(report::Options),
     /// Ask a real peer and our engine about random worlds, and compare their answers.
     Differential(differential::Options),
+    /// Hold a law of the policy engine against whatever libFuzzer thinks of.
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -82,5 +85,6 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Bpf { check: false } => bpf::rebuild(&workspace).map(|()| ExitCode::SUCCESS),
         Task::Report(options) => report::run(&workspace, &options).map(|()| ExitCode::SUCCESS),
         Task::Differential(options) => differential::run(&workspace, &options),
+        Task::Fuzz(options) => fuzz::run(&workspace, &options),
     }
 }

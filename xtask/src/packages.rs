@@ -34,6 +34,7 @@ pub(crate) const PACKAGES: &[Package] = &[
         "gcc",
         "links Rust programs; compiles libbpf for the feature `libbpf`",
     ),
+    tool("g++", "compiles libFuzzer for the fuzz targets"),
     tool("make", "builds libbpf for the feature `libbpf`"),
     tool(
         "pkg-config",

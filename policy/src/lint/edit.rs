@@ -24,7 +24,7 @@ impl<'a> Trees<'a> {
         look: impl FnOnce(&Node<'a>) -> Option<T>,
     ) -> Option<T> {
         let text: &'a str = document.source_text()?;
-        let read = || Rc::new(documents(text).into_iter().map(Result::ok).collect());
+        let read = || Rc::new(documents(text).map(Result::ok).collect());
         let trees = Rc::clone(
             self.0
                 .borrow_mut()

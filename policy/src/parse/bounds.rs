@@ -64,7 +64,7 @@ fn blocks(spec: &PortSpec) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::yaml::{MAX_ALL_NODES, MAX_DEPTH, MAX_NODES, MAX_TEXT};
+    use crate::yaml::{MAX_ALL_NODES, MAX_DEPTH, MAX_NODES, MAX_TEXT, TEXT_OF_NODE};
 
     #[test]
     fn the_page_of_languages_names_the_bounds() {
@@ -74,6 +74,10 @@ mod tests {
             (
                 "nodes of a document, aliases counted each time",
                 MAX_NODES.to_string(),
+            ),
+            (
+                "text that an alias repeats for one node",
+                format!("{TEXT_OF_NODE} bytes"),
             ),
             ("nodes of a file", MAX_ALL_NODES.to_string()),
             ("nesting", MAX_DEPTH.to_string()),

@@ -54,7 +54,7 @@ pub fn parse_documents(file: &str, text: &str) -> Parsed {
         rules_left: MAX_RULES,
         parsed: Parsed::default(),
     };
-    for (tree, node) in documents(text).into_iter().enumerate() {
+    for (tree, node) in documents(text).enumerate() {
         match node {
             Ok(node) => reading.root(tree, &node),
             Err(fault) => {

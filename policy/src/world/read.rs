@@ -25,7 +25,7 @@ impl World {
     pub fn parse(file: &str, text: &str) -> Result<Self, ParseError> {
         let lines = Lines::new(text);
         let mut reader = Reader::new(file.into(), &lines);
-        let mut trees = documents(text).into_iter();
+        let mut trees = documents(text);
         let node = match trees.next() {
             Some(tree) => tree.map_err(|fault| reader.fault(fault))?,
             None => return Ok(Self::default()),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput, Tag};
 
 use super::scalar::{Plain, resolve};
-use super::tree::{Entry, Fault, FaultKind, MAX_DEPTH, Node, Nodes, Value, duplicate};
+use super::tree::{Entry, Fault, FaultKind, MAX_DEPTH, Node, Nodes, Value, duplicate, repeated};
 
 /// The tree of one document; `base` is where `chunk` begins in its file.
 /// `None` if the chunk holds no document at all.
@@ -143,12 +143,13 @@ impl<'t> Builder<'t, '_> {
             Event::Alias(anchor) => return self.alias(anchor, depth, start),
             Event::Scalar(text, style, anchor, tag) => {
                 self.pay(1, depth, start)?;
+                let nodes = repeated(&text);
                 let value = scalar(text, style, tag.as_deref(), start)?;
                 (
                     anchor,
                     Built {
                         node: Node { value, start, end },
-                        nodes: 1,
+                        nodes,
                         height: 0,
                     },
                 )
@@ -225,7 +226,7 @@ impl<'t> Builder<'t, '_> {
             let value = self.expect(start)?;
             let value = self.node(value, depth + 1)?;
             end = end.max(value.node.end);
-            nodes += value.nodes + 1;
+            nodes += value.nodes + repeated(&key);
             height = height.max(value.height + 1);
             match merges {
                 true => merged.push(value.node),

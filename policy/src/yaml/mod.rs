@@ -16,4 +16,4 @@ pub(crate) use scalar::is_plain_text;
 pub(crate) use split::documents;
 pub(crate) use tree::{Entry, Fault, FaultKind, Node, Value};
 #[cfg(test)]
-pub(crate) use tree::{MAX_ALL_NODES, MAX_DEPTH, MAX_NODES, MAX_TEXT};
+pub(crate) use tree::{MAX_ALL_NODES, MAX_DEPTH, MAX_NODES, MAX_TEXT, TEXT_OF_NODE};

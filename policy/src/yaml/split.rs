@@ -6,23 +6,25 @@ use super::build::build;
 use super::json;
 use super::tree::{Fault, FaultKind, MAX_TEXT, Node, Nodes};
 
-/// The documents of a text in order; those that hold nothing are left out.
-pub(crate) fn documents(text: &str) -> Vec<Result<Node<'_>, Fault>> {
-    if text.len() > MAX_TEXT {
-        let kind = FaultKind::Bounds {
-            what: "the size of a file in bytes",
-            limit: MAX_TEXT,
-        };
-        return vec![Err(Fault { offset: 0, kind })];
-    }
+/// The documents of a text in order, each read when it is asked for; those that hold nothing are
+/// left out.
+pub(crate) fn documents(text: &str) -> impl Iterator<Item = Result<Node<'_>, Fault>> {
+    let (chunks, fault) = match text.len() > MAX_TEXT {
+        false => (split(text), None),
+        true => {
+            let kind = FaultKind::Bounds {
+                what: "the size of a file in bytes",
+                limit: MAX_TEXT,
+            };
+            (Vec::new(), Some(Err(Fault { offset: 0, kind })))
+        }
+    };
     let mut nodes = Nodes::default();
-    split(text)
-        .into_iter()
-        .filter_map(|range| {
-            nodes = nodes.next_document();
-            read(text, range, &mut nodes)
-        })
-        .collect()
+    let trees = chunks.into_iter().filter_map(move |range| {
+        nodes = nodes.next_document();
+        read(text, range, &mut nodes)
+    });
+    fault.into_iter().chain(trees)
 }
 
 fn read<'t>(

@@ -11,6 +11,14 @@ pub(crate) const MAX_NODES: usize = 1 << 19;
 /// The most nodes of all documents of a text.
 pub(crate) const MAX_ALL_NODES: usize = 1 << 22;
 
+/// The bytes of a text that an alias repeats for one node; so a long text is not repeated for nothing.
+pub(crate) const TEXT_OF_NODE: usize = 64;
+
+/// What a text counts for when an alias repeats it.
+pub(crate) fn repeated(text: &str) -> usize {
+    1 + text.len() / TEXT_OF_NODE
+}
+
 /// How many nodes may still be read of a text.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Nodes {

@@ -30,6 +30,10 @@ const BELOW: &[(&str, &[&str])] = &[
         "porin-laws",
         &["porin-identity", "porin-policy", "porin-worlds"],
     ),
+    (
+        "porin-fuzz",
+        &["porin-policy", "porin-worlds", "porin-laws"],
+    ),
     ("porin-node", &["porin", "porin-testbed"]),
     (
         "porin-lab",
@@ -40,7 +44,7 @@ const BELOW: &[(&str, &[&str])] = &[
 ];
 
 /// Serve tests only, whoever uses them.
-const FOR_TESTS: &[&str] = &["porin-testbed", "porin-worlds"];
+const FOR_TESTS: &[&str] = &["porin-testbed", "porin-worlds", "porin-laws"];
 
 /// Crates that do no I/O, read no clock and run anywhere…
 const PURE: &[&str] = &["porin-identity", "porin-policy", "porin-flow"];
