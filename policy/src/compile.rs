@@ -291,7 +291,9 @@ fn empty_lane(document: &Document, spec: &Spec, direction: Direction, options: &
         let in_force = |rule: &&Rule| with_staged || !is_staged(document, rule, options);
         let mut own = spec.rules.iter().filter(|rule| rule.direction == direction);
         let has_rules = own.clone().any(|rule| in_force(&rule));
-        let only_staged = !has_rules && own.next().is_some();
+        // Of other kinds an empty list is in force beside one whose rules are only tried.
+        let typed = document.name.kind == PolicyKind::NetworkPolicy;
+        let only_staged = typed && !has_rules && own.next().is_some();
         let enables = !only_staged
             && (with_staged || !is_wholly_staged(document, options))
             && enables(document, spec, direction, has_rules, options);

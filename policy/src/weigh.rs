@@ -45,9 +45,14 @@ impl Scale {
                     .filter(|other| self.hears(chosen, inspection, other))
                     .collect();
                 let opens = |other: &Contribution| self.opens(inspection, other);
+                let keeps = |other: &Contribution| {
+                    let own = other.does.inspection();
+                    own.is_some_and(|own| own.kept)
+                };
                 let redirect = Redirect {
                     parser: inspection.parser,
                     unrestricted: !inspection.kept
+                        && !heard.iter().any(|other| keeps(other))
                         && heard.iter().any(|other| opens(other))
                         && heard.iter().any(|other| other.does.is_unnamed()),
                 };

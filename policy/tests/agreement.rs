@@ -336,3 +336,45 @@ fn what_stands_beside_all_groups_keeps_its_own_say() {
     assert!(fast.is_err_and(|error| conflicts(&error)));
     assert!(slow.is_some_and(|error| conflicts(&error)));
 }
+
+#[test]
+fn what_one_of_two_equal_rules_wants_decrypted_has_to_reach_the_proxy() {
+    let open = "rules: {http: [{}]}";
+    let ends = "terminatingTLS: {secret: {name: server, namespace: proxy}}";
+    for (range, exact) in [(ends, ""), ("", ends)] {
+        let element = |ports: &str, tls: &str| {
+            let and = if tls.is_empty() { "" } else { ", " };
+            format!("{{toPorts: [{{ports: [{{{ports}, protocol: TCP}}], {open}{and}{tls}}}]}}")
+        };
+        let both = cilium(&format!(
+            "  ingress: [{}, {}]",
+            element("port: \"8080\", endPort: 8087", range),
+            element("port: \"8080\"", exact),
+        ));
+        let query = Query::ingress(PEER).tcp(8080);
+        for semantics in [Semantics::Cilium, Semantics::Strict] {
+            let (_, _, policy) = ask(Options::new().semantics(semantics), &both, &query);
+            let redirect = policy.check(&query).redirect().unwrap();
+            assert!(!redirect.unrestricted);
+        }
+    }
+}
+
+#[test]
+fn an_empty_list_stays_in_force_beside_a_denial_that_is_tried() {
+    let tried = "apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: one, namespace: shop, annotations: {policy.porin.dev/staged: \"egressDeny[0]\"}}
+spec:
+  endpointSelector: {}
+  egress: []
+  egressDeny: [{toEndpoints: [{}]}]";
+    for (semantics, expected) in [
+        (Semantics::Strict, Verdict::Deny),
+        (Semantics::Cilium, Verdict::Allow),
+    ] {
+        let query = Query::egress(BLOCK).tcp(443);
+        let (verdict, ..) = ask(Options::new().semantics(semantics), tried, &query);
+        assert_eq!(verdict, expected, "{semantics:?}");
+    }
+}

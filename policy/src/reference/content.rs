@@ -51,6 +51,7 @@ pub(super) fn told(
         parser: reader.parser,
         unrestricted: terms.listener.is_none()
             && terms.tls == TlsRules::default()
+            && heard.iter().all(|terms| terms.tls == TlsRules::default())
             && policy.server_names.is_empty()
             && (policy.unrestricted || never_refuses(&policy.rules)),
     };

@@ -81,9 +81,11 @@ impl<'a> Subject<'a> {
                 .iter()
                 .any(|list| list.direction == direction)
         };
-        // A direction of which every rule is only tried is only tried itself.
+        // A direction of which every rule is only tried is only tried itself; an empty list is none
+        // of these rules.
+        let closes = !kind.is_kubernetes() && self.strict() && lists();
         let mut written = spec.rules.iter();
-        if rules.is_empty() && written.any(|rule| rule.direction == direction) {
+        if rules.is_empty() && !closes && written.any(|rule| rule.direction == direction) {
             return None;
         }
         let heeded = self.options().non_default_deny;
@@ -91,7 +93,7 @@ impl<'a> Subject<'a> {
             PolicyKind::NetworkPolicy => (self.has_type(spec, direction, &rules), true),
             _ if kind.is_kubernetes() => (!rules.is_empty(), false),
             _ => (
-                !rules.is_empty() || (self.strict() && lists()),
+                !rules.is_empty() || closes,
                 !heeded || spec.default_deny.get(direction) != Some(false),
             ),
         };
