@@ -112,7 +112,7 @@ impl Compiled {
         let selectors = self.peer_selectors();
         let of_services = selectors.filter_map(|peer| match peer {
             PeerSelector::Cidr(cidr) => cidr.block(),
-            PeerSelector::Labels(_) | PeerSelector::Entity(_) => None,
+            PeerSelector::Labels(_) | PeerSelector::Entity(_) | PeerSelector::Fqdn(_) => None,
         });
         of_services
             .chain(self.blocks.iter().copied())

@@ -7,7 +7,7 @@ use porin_identity::{
     Family, Label, Labels, Operator, Requirement, Selector, SelectorKey, key, source,
 };
 
-use crate::peers::{CidrSource, Entity};
+use crate::peers::{CidrSource, Entity, FqdnPeer};
 use crate::{CidrMatch, Options, Semantics};
 
 /// One scoped peer selector; equal selectors share their identities in the selector cache.
@@ -16,6 +16,8 @@ pub(crate) enum PeerSelector {
     Labels(Selector),
     Entity(Entity),
     Cidr(Box<CidrSelector>),
+    /// Whoever the name leads to. A name and a pattern of one text are two selectors.
+    Fqdn(Box<FqdnPeer>),
 }
 
 /// Addresses, and which identities are taken for what their addresses are.
@@ -73,6 +75,7 @@ impl PeerSelector {
             Self::Labels(selector) => selector.matches(labels),
             Self::Entity(entity) => entity_picks(*entity, labels, options),
             Self::Cidr(cidr) => cidr.picks(labels, options),
+            Self::Fqdn(name) => labels.has_key(source::FQDN, name.text()),
         }
     }
 }
@@ -134,6 +137,7 @@ impl CidrSelector {
     /// The block, host bits cleared; `None` if it stands in a group.
     pub(crate) fn block(&self) -> Option<IpNet> {
         match self.source {
+            CidrSource::Address(address) => Some(address.into()),
             CidrSource::Block(block) => Some(block.trunc()),
             CidrSource::Group(_) | CidrSource::Groups(_) => None,
         }
@@ -168,9 +172,9 @@ impl CidrSelector {
 
     fn names(&self, labels: &Labels, options: &Options) -> bool {
         match &self.source {
-            CidrSource::Block(block) => {
-                lies_in(block.trunc(), labels, options, self.zero_holds_all)
-            }
+            CidrSource::Address(_) | CidrSource::Block(_) => self
+                .block()
+                .is_some_and(|block| lies_in(block, labels, options, self.zero_holds_all)),
             CidrSource::Group(name) => {
                 labels.has_key(source::CIDRGROUP, &format!("{GROUP_NAME_PREFIX}{name}"))
             }

@@ -87,8 +87,11 @@ impl PeerCompiler<'_> {
             Peer::Entity(Entity::All) => None,
             Peer::Entity(entity) => Some(vec![PeerSelector::Entity(*entity)]),
             Peer::Cidr(cidr) => Some(vec![self.cidr(cidr)]),
-            Peer::Fqdn(name) => labels(carrying(source::FQDN, name.text())),
-            Peer::Group(group) => labels(carrying(source::CIDRGROUP, &group.label)),
+            Peer::Fqdn(name) => Some(vec![PeerSelector::Fqdn(Box::new(name.clone()))]),
+            Peer::Group(group) => {
+                let key = SelectorKey::new(source::CIDRGROUP, &group.label);
+                labels(Selector::from_parts([Requirement::exists(key)]))
+            }
             Peer::Service(service) if action == Action::Deny => {
                 // Upstream resolves no services here; what is meant can be denied all the same.
                 match self.options.semantics {
@@ -151,13 +154,6 @@ impl PeerCompiler<'_> {
 fn equal<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> Selector {
     labels
         .map(|(key, value)| Requirement::equals(SelectorKey::new(source::K8S, key), value))
-        .collect()
-}
-
-/// Whoever carries a label of that key.
-fn carrying(source: &str, key: &str) -> Selector {
-    [Requirement::exists(SelectorKey::new(source, key))]
-        .into_iter()
         .collect()
 }
 

@@ -1,6 +1,7 @@
 //! The other side of a rule, as its author wrote it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -72,6 +73,7 @@ impl CidrPeer {
     /// The block, host bits cleared; `None` if it stands in a group.
     pub fn block(&self) -> Option<IpNet> {
         match self.source {
+            CidrSource::Address(address) => Some(address.into()),
             CidrSource::Block(block) => Some(block.trunc()),
             CidrSource::Group(_) | CidrSource::Groups(_) => None,
         }
@@ -81,6 +83,8 @@ impl CidrPeer {
 /// Where the blocks of a [`CidrPeer`] stand.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum CidrSource {
+    /// This one address, written without a prefix length.
+    Address(IpAddr),
     /// Here, with its host bits as written.
     Block(IpNet),
     /// In the CiliumCIDRGroup of that name (`cidrGroupRef`).

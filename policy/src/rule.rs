@@ -265,7 +265,7 @@ impl Document {
                 Peer::Cidr(cidr) => match &cidr.source {
                     CidrSource::Group(name) => **name == *group,
                     CidrSource::Groups(_) => true,
-                    CidrSource::Block(_) => false,
+                    CidrSource::Address(_) | CidrSource::Block(_) => false,
                 },
                 _ => false,
             }),

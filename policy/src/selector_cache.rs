@@ -201,6 +201,11 @@ impl SelectorCache {
                 let candidates = self.intern_cidr(cidr, id);
                 self.tested(selector, &candidates)
             }
+            PeerSelector::Fqdn(name) => {
+                let wanted = Wanted::key(source::FQDN, name.text());
+                self.asking.by_label.entry(wanted).push(id);
+                self.identities.with_key(source::FQDN, name.text())
+            }
         };
         self.selectors.push(Some(Cached {
             selector: selector.clone(),
@@ -258,6 +263,11 @@ impl SelectorCache {
     fn intern_cidr(&mut self, cidr: &CidrSelector, id: SelectorId) -> Bits {
         let mut candidates = Bits::default();
         match &cidr.source {
+            CidrSource::Address(address) => {
+                let block = IpNet::from(*address);
+                candidates.add(&self.identities.inside(block));
+                self.asking.by_block.entry(block).or_default().push(id);
+            }
             CidrSource::Block(block) => {
                 let block = block.trunc();
                 if block.prefix_len() == 0 {

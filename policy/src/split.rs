@@ -18,7 +18,6 @@ use porin_identity::{IdentityId, Label};
 
 use crate::compile::Compiled;
 use crate::peer::{CidrSelector, PeerSelector};
-use crate::peers::CidrSource;
 use crate::port_rule::Port;
 use crate::{Direction, NamedPort, PolicySet, PortNames, Protocol, Semantics};
 
@@ -181,7 +180,7 @@ impl Criteria {
         if !cidr.reach.pods && !cidr.reach.nodes {
             return;
         }
-        if let CidrSource::Block(block) = cidr.source {
+        if let Some(block) = cidr.block() {
             self.add_block(cidr, block);
             return;
         }

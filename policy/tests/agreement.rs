@@ -304,37 +304,65 @@ fn all_groups_are_everybody_upstream_unless_peers_are_listed_one_by_one() {
     }
 }
 
+/// Whether two authentication modes are asked of the same peers on the same port, for both engines.
+fn clashes(documents: &str) -> bool {
+    let everybody = everybody(Families::V4).snapshot();
+    let options = Options::new().semantics(Semantics::Cilium);
+    let mut set = PolicySet::new(options.families(Families::V4));
+    set.load([("policies.yaml", documents)]).unwrap();
+    let fast = set.resolve(SUBJECT, &everybody).err();
+    let slow = Reference::new(&set, &everybody, SUBJECT).unwrap();
+    let clashes = |error: ResolveError| {
+        let what = Conflict::Authentication;
+        matches!(error, ResolveError::Conflict { what: found, .. } if found == what)
+    };
+    let slow = slow.conflict().is_some_and(clashes);
+    assert_eq!(fast.is_some_and(clashes), slow);
+    slow
+}
+
 #[test]
 fn what_stands_beside_all_groups_keeps_its_own_say() {
-    let two = cilium(
+    assert!(clashes(&cilium(
         "  egress:
   - toCIDRSet: [{cidrGroupSelector: {}}, {cidr: 2001:db8::/32}]
     authentication: {mode: required}
   - toCIDRSet: [{cidr: 2001:db8::/32}]
     authentication: {mode: disabled}",
-    );
-    let everybody = everybody(Families::V4).snapshot();
-    let mut set = PolicySet::new(
-        Options::new()
-            .semantics(Semantics::Cilium)
-            .families(Families::V4),
-    );
-    set.load([("policies.yaml", two)]).unwrap();
-    let fast = set.resolve(SUBJECT, &everybody).map(|_| ());
-    let slow = Reference::new(&set, &everybody, SUBJECT)
-        .unwrap()
-        .conflict();
-    let conflicts = |error: &ResolveError| {
-        matches!(
-            error,
-            ResolveError::Conflict {
-                what: Conflict::Authentication,
-                ..
-            }
-        )
-    };
-    assert!(fast.is_err_and(|error| conflicts(&error)));
-    assert!(slow.is_some_and(|error| conflicts(&error)));
+    )));
+}
+
+#[test]
+fn selectors_that_are_written_unlike_are_not_read_together() {
+    for (one, other, alike) in [
+        ("toCIDR: [10.0.0.1]", "toCIDR: [10.0.0.1]", true),
+        (
+            "toCIDR: [10.0.0.1/32]",
+            "toCIDRSet: [{cidr: 10.0.0.1/32}]",
+            true,
+        ),
+        ("toCIDR: [10.0.0.1]", "toCIDR: [10.0.0.1/32]", false),
+        ("toCIDR: [10.0.0.1/8]", "toCIDR: [10.0.0.0/8]", false),
+        (
+            "toFQDNs: [{matchName: a.test}]",
+            "toFQDNs: [{matchName: a.test}]",
+            true,
+        ),
+        (
+            "toFQDNs: [{matchName: a.test}]",
+            "toFQDNs: [{matchPattern: a.test}]",
+            false,
+        ),
+    ] {
+        let two = cilium(&format!(
+            "  egress:
+  - {one}
+    authentication: {{mode: required}}
+  - {other}
+    authentication: {{mode: disabled}}"
+        ));
+        assert_eq!(clashes(&two), alike, "{two}");
+    }
 }
 
 #[test]

@@ -121,6 +121,7 @@ fn groups_of_blocks_are_named_or_selected_and_have_exceptions() {
             Peer::Cidr(cidr) => match &cidr.source {
                 CidrSource::Group(name) => format!("{name} {:?}", cidr.except),
                 CidrSource::Groups(selector) => selector.to_string(),
+                CidrSource::Address(address) => address.to_string(),
                 CidrSource::Block(block) => block.to_string(),
             },
             other => panic!("{other:?}"),

@@ -67,6 +67,16 @@ pub(crate) fn any(scene: &mut Scene) -> &'static str {
     }
 }
 
+/// The same as people write it: an address without its length, or with bits behind the block.
+pub(crate) fn as_text(scene: &mut Scene) -> String {
+    let block = any(scene);
+    match (block.strip_suffix("/32"), block.strip_prefix("10.0.0.0")) {
+        (Some(address), _) if scene.random.chance(40) => address.to_owned(),
+        (_, Some(length)) if scene.random.chance(10) => format!("10.1.2.3{length}"),
+        _ => block.to_owned(),
+    }
+}
+
 /// A block and exceptions inside it.
 pub(crate) fn with_exceptions(scene: &mut Scene) -> (&'static str, Vec<&'static str>) {
     loop {

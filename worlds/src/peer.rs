@@ -77,7 +77,7 @@ pub(crate) fn add(scene: &mut Scene, entry: &mut Value, place: Place) {
             "Entities",
             many(scene, |scene| scene.random.word(&ENTITIES).into()),
         ),
-        Kind::Blocks => ("CIDR", many(scene, |scene| block::any(scene).into())),
+        Kind::Blocks => ("CIDR", many(scene, |scene| block::as_text(scene).into())),
         Kind::BlockSet => ("CIDRSet", many(scene, member)),
         Kind::Nodes => ("Nodes", many(scene, selector::nodes)),
         Kind::Services => ("Services", many(scene, service)),
@@ -146,7 +146,7 @@ fn service(scene: &mut Scene) -> Value {
 
 fn name(scene: &mut Scene) -> Value {
     let name = scene.random.word(&NAMES);
-    if name.contains('*') {
+    if name.contains('*') || scene.random.chance(20) {
         json!({"matchPattern": name})
     } else {
         json!({"matchName": name})

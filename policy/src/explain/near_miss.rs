@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use porin_identity::{Labels, Operator, Requirement, Selector, key, source};
+use porin_identity::{Labels, Operator, Requirement, Selector, SelectorKey, key, source};
 
 use super::obstacle::Obstacle;
 use crate::compile::CompiledRule;
@@ -115,6 +115,10 @@ impl Asked<'_> {
         };
         let found = picked.iter().find_map(|peer| match peer {
             PeerSelector::Labels(selector) => label_obstacle(selector, labels),
+            PeerSelector::Fqdn(name) => {
+                let label = Requirement::exists(SelectorKey::new(source::FQDN, name.text()));
+                label_obstacle(&Selector::from_parts([label]), labels)
+            }
             _ => None,
         });
         found.or_else(|| {

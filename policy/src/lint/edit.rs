@@ -267,6 +267,12 @@ fn render_peer(peer: &Peer) -> Option<String> {
 
 fn render_cidr(cidr: &CidrPeer) -> String {
     let source = match &cidr.source {
+        CidrSource::Address(address) => {
+            format!(
+                "\"cidr\": {}",
+                quote(&ipnet::IpNet::from(*address).to_string())
+            )
+        }
         CidrSource::Block(block) => format!("\"cidr\": {}", quote(&block.to_string())),
         CidrSource::Group(name) => format!("\"cidrGroupRef\": {}", quote(name)),
         CidrSource::Groups(selector) => {

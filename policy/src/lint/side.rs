@@ -4,7 +4,7 @@ use porin_identity::{Operator, Requirement, Selector, SelectorKey, key, source};
 
 use super::cover::covers_selector;
 use crate::options::Options;
-use crate::peers::{CidrPeer, CidrSource, Entity, Peer, Peers, PodPeer};
+use crate::peers::{CidrPeer, Entity, Peer, Peers, PodPeer};
 use crate::rule::{Action, Document, PolicyKind, Rule, Spec};
 use crate::scope::scope_peer;
 
@@ -206,12 +206,9 @@ fn covers_entity(wide: Entity, narrow: Entity) -> bool {
 }
 
 fn covers_block(wide: &CidrPeer, narrow: &CidrPeer) -> bool {
-    let (CidrSource::Block(_), CidrSource::Block(_)) = (&wide.source, &narrow.source) else {
+    let (Some(all), Some(part)) = (wide.block(), narrow.block()) else {
         return wide.source == narrow.source
             && wide.except.iter().all(|hole| narrow.except.contains(hole));
-    };
-    let (Some(all), Some(part)) = (wide.block(), narrow.block()) else {
-        return false;
     };
     let left_out = |hole: &ipnet::IpNet| {
         let apart = !hole.contains(&part) && !part.contains(hole);
@@ -227,7 +224,7 @@ mod tests {
     #[test]
     fn a_block_covers_what_its_holes_leave() {
         let peer = |block: &str, except: &[&str]| CidrPeer {
-            source: CidrSource::Block(crate::parse::parse_block(block).unwrap_or_default()),
+            source: crate::CidrSource::Block(crate::parse::parse_block(block).unwrap_or_default()),
             except: except
                 .iter()
                 .filter_map(|text| crate::parse::parse_block(text))

@@ -1,5 +1,7 @@
 //! Specs of the Cilium kinds.
 
+use ipnet::IpNet;
+
 use super::json::{Fields, Json, only};
 use super::ports;
 use super::selector::{any, group, selector};
@@ -69,8 +71,10 @@ fn peers(listed: &[Peer], direction: Direction, fields: &mut Fields) {
     if listed.is_empty() {
         fields.put(&name(direction, "Endpoints"), Vec::new());
     }
+    let addresses = listed.iter().any(is_address);
     for what in [
         "Endpoints",
+        "CIDR",
         "CIDRSet",
         "Entities",
         "Nodes",
@@ -78,18 +82,27 @@ fn peers(listed: &[Peer], direction: Direction, fields: &mut Fields) {
         "Services",
         "FQDNs",
     ] {
-        let elements = listed.iter().filter_map(peer);
+        let elements = listed.iter().filter_map(|one| peer(one, addresses));
         let elements = elements.filter(|(field, _)| *field == what);
         fields.filled(&name(direction, what), elements.map(|(_, element)| element));
     }
 }
 
+fn is_address(peer: &Peer) -> bool {
+    matches!(peer, Peer::Cidr(cidr) if matches!(cidr.source, CidrSource::Address(_)))
+}
+
 /// The field of a peer without its beginning, and the element there. Pods are peers of the
-/// Kubernetes kinds.
-fn peer(peer: &Peer) -> Option<(&'static str, Json)> {
+/// Kubernetes kinds. Addresses without a prefix length stand in a list of texts, and what stands
+/// beside them (`texts`) too.
+fn peer(peer: &Peer, texts: bool) -> Option<(&'static str, Json)> {
     Some(match peer {
         Peer::Endpoints(by) => ("Endpoints", selector(by, any)),
-        Peer::Cidr(cidr) => ("CIDRSet", cidr_set(cidr)),
+        Peer::Cidr(cidr) => match &cidr.source {
+            CidrSource::Address(address) => ("CIDR", address.to_string().into()),
+            CidrSource::Block(block) if texts => ("CIDR", block.to_string().into()),
+            _ => ("CIDRSet", cidr_set(cidr)),
+        },
         Peer::Entity(entity) => ("Entities", entity.name().into()),
         Peer::Nodes(by) => ("Nodes", selector(by, any)),
         Peer::Group(peer) => ("Groups", groups(peer.aws.as_ref())),
@@ -102,6 +115,7 @@ fn peer(peer: &Peer) -> Option<(&'static str, Json)> {
 fn cidr_set(cidr: &CidrPeer) -> Json {
     let mut fields = Fields::default();
     match &cidr.source {
+        CidrSource::Address(address) => fields.put("cidr", IpNet::from(*address).to_string()),
         CidrSource::Block(block) => fields.put("cidr", block.to_string()),
         CidrSource::Group(name) => fields.put("cidrGroupRef", &**name),
         CidrSource::Groups(by) => fields.put("cidrGroupSelector", selector(by, group)),

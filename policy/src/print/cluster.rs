@@ -7,7 +7,7 @@ use super::json::{Fields, Json, only};
 use super::ports;
 use super::selector::{plain, selector, terms};
 use crate::direction::Direction;
-use crate::peers::{FqdnPeer, Peer, Peers, PodPeer};
+use crate::peers::{CidrSource, FqdnPeer, Peer, Peers, PodPeer};
 use crate::rule::{Action, PolicyKind, Rule, Spec, Tier};
 
 /// The most blocks or names of one peer.
@@ -111,13 +111,11 @@ fn peers(listed: &[Peer]) -> Vec<Json> {
 /// The field and the text of what stands in a list of texts.
 fn text_of(peer: &Peer) -> Option<(&'static str, String)> {
     match peer {
-        Peer::Cidr(cidr) => Some((
-            "networks",
-            match cidr.source {
-                crate::CidrSource::Block(block) => block.to_string(),
-                _ => return None,
-            },
-        )),
+        Peer::Cidr(cidr) => match &cidr.source {
+            CidrSource::Address(address) => Some(("networks", address.to_string())),
+            CidrSource::Block(block) => Some(("networks", block.to_string())),
+            CidrSource::Group(_) | CidrSource::Groups(_) => None,
+        },
         Peer::Fqdn(FqdnPeer::Name(name)) => Some(("domainNames", name.to_string())),
         Peer::Fqdn(FqdnPeer::Pattern(pattern)) => {
             let pattern = pattern.strip_prefix('*').unwrap_or(pattern);

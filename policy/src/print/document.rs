@@ -12,16 +12,16 @@ impl Document {
     /// The document as JSON, in one line and always in the same form. Read again it is the same
     /// document, but for the places of its parts.
     ///
-    /// What the language has several forms for comes back in one of them (`fromCIDR` as
-    /// `fromCIDRSet`, names of ICMP types as numbers), and an `endPort` that only
+    /// What the language has several forms for comes back in one of them (blocks of
+    /// `fromCIDR` as `fromCIDRSet`, names of ICMP types as numbers), and an `endPort` that only
     /// [`Semantics::Cilium`](crate::Semantics::Cilium) takes comes back as it is understood there.
     ///
     /// ```
-    /// let text = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p}\nspec: {endpointSelector: {}, ingress: [{fromCIDR: [10.0.0.1]}]}\n";
+    /// let text = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p}\nspec: {endpointSelector: {}, ingress: [{fromCIDR: [10.0.0.0/8]}]}\n";
     /// let parsed = porin_policy::parse_documents("p.yaml", text);
     /// assert_eq!(
     ///     parsed.documents[0].to_json(),
-    ///     r#"{"apiVersion":"cilium.io/v2","kind":"CiliumNetworkPolicy","metadata":{"name":"p","namespace":"default"},"spec":{"endpointSelector":{},"ingress":[{"fromCIDRSet":[{"cidr":"10.0.0.1/32"}]}]}}"#,
+    ///     r#"{"apiVersion":"cilium.io/v2","kind":"CiliumNetworkPolicy","metadata":{"name":"p","namespace":"default"},"spec":{"endpointSelector":{},"ingress":[{"fromCIDRSet":[{"cidr":"10.0.0.0/8"}]}]}}"#,
     /// );
     /// ```
     pub fn to_json(&self) -> String {

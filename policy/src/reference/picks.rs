@@ -34,6 +34,7 @@ impl Who {
 fn cidr_picks(cidr: &CidrPeer, reach: Reach, labels: &Labels, subject: &Subject<'_>) -> bool {
     let inside = |block: &IpNet| lies_in(block, reach, labels, subject.options());
     let source = match &cidr.source {
+        CidrSource::Address(address) => inside(&IpNet::from(*address)),
         CidrSource::Block(block) => inside(block),
         CidrSource::Group(name) => {
             labels.has_key(source::CIDRGROUP, &format!("{GROUP_NAME}{name}"))

@@ -1,8 +1,5 @@
 //! `fromCIDR`, `toCIDR`, `fromCIDRSet` and `toCIDRSet`.
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
 use porin_identity::source;
 
 use crate::parse::at::{At, Reader};
@@ -14,10 +11,10 @@ use crate::peers::{CidrPeer, CidrSource};
 /// An address, or a block with its prefix length.
 pub(super) fn cidr(reader: &mut Reader<'_>, at: &At<'_>) -> Result<CidrPeer, ParseError> {
     let text = reader.text(at)?;
-    let block = parse_block(text).or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    match block {
-        Some(block) => Ok(CidrPeer {
-            source: CidrSource::Block(block),
+    let address = || text.parse().ok().map(CidrSource::Address);
+    match parse_block(text).map(CidrSource::Block).or_else(address) {
+        Some(source) => Ok(CidrPeer {
+            source,
             except: Vec::new(),
         }),
         None => {
