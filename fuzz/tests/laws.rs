@@ -1,6 +1,6 @@
 //! Every target, over seeds and changed seeds: a thousandth of a long run, without coverage.
 //!
-//! `PORIN_SEED` repeats a run, `PORIN_INPUTS` multiplies its length.
+//! `PORIN_SEED` chooses the run, `PORIN_INPUTS` multiplies its length.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 mod inputs;

@@ -1,13 +1,13 @@
 use std::time::Duration;
 
 use porin_identity::{Identities, IdentityDelta};
-use porin_policy::{EndpointPolicy, PolicySet, ResolveError, Resolver};
+use porin_policy::{Document, EndpointPolicy, PolicySet, ResolveError, Resolver};
 use porin_worlds::Random;
 
 use crate::{Broken, World};
 
 /// A policy that followed every change one by one is the policy that is made from the outcome:
-/// identities come and go, documents are added and taken away in random order.
+/// identities come and go, documents and rules of them are added and taken away in random order.
 ///
 /// # Errors
 /// What differs.
@@ -21,7 +21,10 @@ pub fn history_leaves_no_trace(world: &World, random: &mut Random) -> Result<(),
             continue;
         };
         match step {
-            Step::Away => drop(set.remove(&document.name)),
+            Step::Away => match shortened(document, random) {
+                Some(shorter) => drop(set.upsert(shorter).map_err(Broken::of)?),
+                None => drop(set.remove(&document.name)),
+            },
             Step::Back => drop(set.upsert(document.clone()).map_err(Broken::of)?),
         }
         follower.set(&set);
@@ -74,6 +77,18 @@ fn shuffled(count: usize, random: &mut Random) -> Vec<(Step, usize)> {
         }
     }
     steps
+}
+
+/// In half of all cases, the document without one of its rules.
+fn shortened(document: &Document, random: &mut Random) -> Option<Document> {
+    let mut shorter = document.clone();
+    let place = random.below(shorter.specs.len());
+    let rules = &mut shorter.specs.get_mut(place)?.rules;
+    if rules.len() < 2 || random.chance(50) {
+        return None;
+    }
+    rules.remove(random.below(rules.len()));
+    Some(shorter)
 }
 
 /// A policy that is kept current.
