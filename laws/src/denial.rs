@@ -1,18 +1,13 @@
-use porin_policy::{Action, Document, EndpointPolicy, Enforcement, PolicySet, Query, Verdict};
+use porin_policy::{Action, Document, EndpointPolicy, PolicySet, Query, Reason, Redirect, Verdict};
 
 use crate::{Broken, World};
 
 /// A denial only denies: with the denials of a document, nothing gets through that did not without
 /// them.
 ///
-/// Every world is asked with enforcement by default: where it is always on, the first rule of a
-/// direction brings the allowance of the local host with it, be it a denial.
-///
 /// # Errors
 /// What gets through, or that the world cannot be set up.
 pub fn denials_only_deny(world: &World) -> Result<(), Broken> {
-    let mut world = world.clone();
-    world.options = world.options.enforcement(Enforcement::Default);
     let set = world.set()?;
     let everybody = world.registry()?.snapshot();
     // Rules that conflict make no policy, and denials do not mend that.
@@ -32,6 +27,10 @@ pub fn denials_only_deny(world: &World) -> Result<(), Broken> {
 
 /// Nothing gets through after a change that did not before, nor past a proxy that was asked before.
 ///
+/// But where everything is denied before any policy says so (by the mode of enforcement, or for a
+/// subject that is only starting), the first rule of a direction, be it a denial, brings the allowance
+/// of the local host with it.
+///
 /// # Errors
 /// The first flow that does.
 pub fn never_wider(
@@ -39,7 +38,9 @@ pub fn never_wider(
     after: &EndpointPolicy,
     flows: impl IntoIterator<Item = Query>,
 ) -> Result<(), Broken> {
-    let wider = |flow: &Query| Passage::of(after, flow) > Passage::of(before, flow);
+    let wider = |flow: &Query| {
+        Passage::of(after, flow) > Passage::of(before, flow) && !is_first(before, after, flow)
+    };
     match flows.into_iter().find(wider) {
         None => Ok(()),
         Some(flow) => Err(Broken::of(format!(
@@ -48,6 +49,15 @@ pub fn never_wider(
             after.check(&flow)
         ))),
     }
+}
+
+/// Whether a flow of the local host gets through because something selects the subject at last.
+fn is_first(before: &EndpointPolicy, after: &EndpointPolicy, flow: &Query) -> bool {
+    let nobody = match before.check(flow).reason() {
+        Reason::DefaultDeny { policies } => policies.is_empty(),
+        _ => false,
+    };
+    nobody && after.check(flow).reason() == Reason::Localhost
 }
 
 /// How far a flow gets, least first.
@@ -65,7 +75,7 @@ impl Passage {
         let Some((_, entry)) = found else {
             return Self::Closed;
         };
-        let open = |redirect: porin_policy::Redirect| redirect.unrestricted;
+        let open = |redirect: Redirect| redirect.unrestricted;
         match entry.action.verdict() {
             Verdict::Deny => Self::Closed,
             Verdict::Allow => Self::Open,

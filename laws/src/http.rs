@@ -12,78 +12,77 @@ use crate::script::Script;
 pub(crate) fn check(script: &Script<'_>) -> Result<(), Broken> {
     for semantics in [Semantics::Cilium, Semantics::Strict] {
         accepted_compiles(&script.http, semantics)?;
-        let compiled = compile(&script.http, semantics);
-        let alone: Vec<_> = script
-            .http
-            .iter()
-            .map(|rule| compile(std::slice::from_ref(rule), semantics))
-            .collect();
-        let (Some(compiled), Some(alone)) = (
-            &compiled,
-            alone.iter().map(Option::as_ref).collect::<Option<Vec<_>>>(),
-        ) else {
-            match compiled.is_none() && alone.iter().any(Option::is_none) {
-                true => continue,
-                false => {
-                    return Err(Broken::of(format!(
-                        "together or alone only, {:?} compile",
-                        script.http
-                    )));
-                }
-            }
+        let Some(list) = List::compile(&script.http, semantics)? else {
+            continue;
         };
-        let mut backward = script.headers.clone();
-        backward.reverse();
         for [method, path, host] in &script.http_requests {
-            let request = HttpRequest::new(method, path)
-                .host(host)
-                .headers(&script.headers);
-            let judgement = compiled.judge(&request);
-            let expected = alone
-                .iter()
-                .position(|rule| rule.judge(&request).is_allowed());
-            let turned = compiled.judge(&request.headers(&backward));
-            if judgement.rule() != expected
-                || judgement.is_allowed() != expected.is_some()
-                || turned.rule() != expected
-            {
-                return Err(Broken::of(format!(
-                    "{semantics:?} {:?} and {request:?}: {judgement:?}, one by one {expected:?}, headers turned round {turned:?}",
-                    script.http
-                )));
-            }
-            for (rule, whole) in script.http.iter().zip(&alone) {
-                is_sum(rule, whole, semantics, &request)?;
-            }
+            let request = HttpRequest::new(method, path).host(host);
+            list.judge(&request.headers(&script.headers))?;
         }
     }
     Ok(())
 }
 
-fn compile(rules: &[HttpRule], semantics: Semantics) -> Option<HttpMatcher> {
-    HttpMatcher::new(rules, semantics, &NoSecrets).ok()
+/// A list of rules, together and taken apart.
+#[derive(Debug)]
+struct List<'r> {
+    rules: &'r [HttpRule],
+    semantics: Semantics,
+    together: HttpMatcher,
+    alone: Vec<HttpMatcher>,
+    /// Of each rule one for each of its conditions.
+    conditions: Vec<Vec<HttpMatcher>>,
 }
 
-fn is_sum(
-    rule: &HttpRule,
-    whole: &HttpMatcher,
-    semantics: Semantics,
-    request: &HttpRequest<'_>,
-) -> Result<(), Broken> {
-    let passes = |part: &HttpRule| {
-        compile(std::slice::from_ref(part), semantics)
-            .is_some_and(|part| part.judge(request).is_allowed())
-    };
-    let (all, sum) = (
-        whole.judge(request).is_allowed(),
-        parts(rule).iter().all(passes),
-    );
-    match all == sum {
-        true => Ok(()),
-        false => Err(Broken::of(format!(
-            "{semantics:?} {rule:?} and {request:?}: {all}, its conditions {sum}"
-        ))),
+impl<'r> List<'r> {
+    /// Rules compile together if each compiles alone, and if each of its conditions does; `None` if
+    /// they do not.
+    fn compile(rules: &'r [HttpRule], semantics: Semantics) -> Result<Option<Self>, Broken> {
+        let one = |rule: &HttpRule| compile(std::slice::from_ref(rule), semantics);
+        let together = compile(rules, semantics);
+        let alone: Option<Vec<_>> = rules.iter().map(one).collect();
+        let apart = |rule: &HttpRule| parts(rule).iter().map(one).collect();
+        let conditions: Option<Vec<_>> = rules.iter().map(apart).collect();
+        match (together, alone, conditions) {
+            (Some(together), Some(alone), Some(conditions)) => Ok(Some(Self {
+                rules,
+                semantics,
+                together,
+                alone,
+                conditions,
+            })),
+            (None, None, None) => Ok(None),
+            _ => Err(Broken::of(format!(
+                "{semantics:?} {rules:?} compile together, alone or by conditions only"
+            ))),
+        }
     }
+
+    fn judge(&self, request: &HttpRequest<'_>) -> Result<(), Broken> {
+        let passes = |matcher: &HttpMatcher| matcher.judge(request).is_allowed();
+        let judgement = self.together.judge(request);
+        let first = self.alone.iter().position(passes);
+        let sum = self
+            .conditions
+            .iter()
+            .position(|parts| parts.iter().all(passes));
+        let backward: Vec<_> = request.headers.iter().rev().copied().collect();
+        let turned = self.together.judge(&request.headers(&backward)).rule();
+        let alike = [judgement.rule(), sum, turned]
+            .into_iter()
+            .all(|rule| rule == first);
+        match alike && judgement.is_allowed() == first.is_some() {
+            true => Ok(()),
+            false => Err(Broken::of(format!(
+                "{:?} {:?} and {request:?}: {judgement:?}, one by one {first:?}, by conditions {sum:?}, headers turned round {turned:?}",
+                self.semantics, self.rules
+            ))),
+        }
+    }
+}
+
+fn compile(rules: &[HttpRule], semantics: Semantics) -> Option<HttpMatcher> {
+    HttpMatcher::new(rules, semantics, &NoSecrets).ok()
 }
 
 /// A rule for each condition.

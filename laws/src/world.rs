@@ -14,7 +14,7 @@ use crate::Broken;
 use crate::config::Config;
 
 /// A random world, ready to be asked about.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct World {
     /// The settings.
     pub options: Options,

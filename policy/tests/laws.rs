@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use porin_identity::{Families, IdentityDelta, IdentityId, Labels};
 use porin_laws::never_wider;
 use porin_policy::{
-    EndpointPolicy, Enforcement, MapChange, MapEntry, MapKey, MapState, Options, PolicySet, Query,
-    Reference, Resolver, parse_documents,
+    EndpointPolicy, MapChange, MapEntry, MapKey, MapState, Options, PolicySet, Query, Reference,
+    Resolver, parse_documents,
 };
 use proptest::prelude::*;
 use worlds::{SUBJECT, files, options, policies, policy, pool, questions, registry, snapshot};
@@ -229,8 +229,6 @@ proptest! {
 
     #[test]
     fn a_denial_only_denies(options in options(), policies in policies(4), denial in policy(9, true)) {
-        // With enforcement always on, the first rule of a direction brings the local host's allowance.
-        let options = options.enforcement(Enforcement::Default);
         let snapshot = snapshot(FAMILIES, pool(FAMILIES));
         let Ok(before) = set(&options, &policies).resolve(SUBJECT, &snapshot) else { return Ok(()) };
         let more: Vec<_> = policies.iter().cloned().chain([denial]).collect();
