@@ -61,4 +61,8 @@ pub(crate) const PACKAGES: &[Package] = &[
         "the demo's database, and `psql`, its client",
     ),
     tool("curl", "the demo's web client"),
+    tool(
+        "nftables",
+        "what the datapath is measured beside (`cargo xtask report datapath`)",
+    ),
 ];

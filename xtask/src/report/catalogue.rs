@@ -11,6 +11,10 @@ pub(super) enum Unit {
     Mebibytes,
     /// Flows that are answered in two ways.
     Flows,
+    /// Multiples of the same traffic without anybody who judges it.
+    Times,
+    /// Bytes of kernel memory.
+    Bytes,
 }
 
 impl Unit {
@@ -20,17 +24,21 @@ impl Unit {
             Self::Lookups => "lookups",
             Self::Mebibytes => "MiB",
             Self::Flows => "flows",
+            Self::Times => "times none",
+            Self::Bytes => "bytes",
         }
     }
 }
 
-/// The most that is accepted.
+/// What is accepted.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Bar {
     /// Anything.
     None,
-    /// So much.
+    /// So much or less.
     AtMost(f64),
+    /// So much or more.
+    AtLeast(f64),
     /// The reference divided by this.
     Faster(f64),
 }
@@ -40,9 +48,14 @@ impl Bar {
     pub(super) fn beside(self, reference: Option<f64>) -> Option<f64> {
         match self {
             Self::None => None,
-            Self::AtMost(most) => Some(most),
+            Self::AtMost(bar) | Self::AtLeast(bar) => Some(bar),
             Self::Faster(times) => reference.map(|reference| reference / times),
         }
+    }
+
+    /// Whether a value beyond the bar is the better one.
+    pub(super) const fn rises(self) -> bool {
+        matches!(self, Self::AtLeast(_))
     }
 }
 
@@ -87,12 +100,23 @@ const fn at_most(id: &'static str, unit: Unit, reference: Option<f64>, most: f64
 
 /// Work per packet. The reference is Cilium 1.17's, pod to pod on one node with hot caches,
 /// measured the same way on another machine and divided by that machine's lookup.
-const fn work(id: &'static str, reference: f64) -> Entry {
+const fn work(id: &'static str, reference: f64, bar: Bar) -> Entry {
     Entry {
         id,
         unit: Unit::Lookups,
         reference: Some(reference),
-        bar: Bar::None,
+        bar,
+    }
+}
+
+/// Real traffic beside the same without a judge. The reference is the best of Cilium 1.17's builds,
+/// measured the same way on another machine; nftables and empty programs are measured in the same run.
+const fn traffic(id: &'static str, reference: Option<f64>, bar: Bar) -> Entry {
+    Entry {
+        id,
+        unit: Unit::Times,
+        reference,
+        bar,
     }
 }
 
@@ -119,9 +143,26 @@ pub(super) const CATALOGUE: &[Entry] = &[
     at_most("policy.differential", Unit::Flows, None, 0.0),
     time("datapath.empty"),
     time("datapath.lookup_unit"),
-    work("datapath.established", 31.9),
-    work("datapath.new", 184.7),
-    work("datapath.dropped", 15.2),
+    work("datapath.established", 31.9, Bar::AtMost(10.0)),
+    work("datapath.established_20k", 138.0, Bar::AtMost(52.0)),
+    work("datapath.established_big", 54.0, Bar::AtMost(13.0)),
+    work("datapath.new", 184.7, Bar::AtMost(56.0)),
+    work("datapath.dropped", 15.2, Bar::None),
+    traffic("datapath.udp_1", Some(1.33), Bar::AtMost(1.10)),
+    traffic("datapath.udp_1.empty", None, Bar::None),
+    traffic("datapath.udp_1.nftables", None, Bar::None),
+    traffic("datapath.udp_8k", Some(1.84), Bar::AtMost(1.25)),
+    traffic("datapath.udp_8k.empty", None, Bar::None),
+    traffic("datapath.udp_8k.nftables", None, Bar::None),
+    traffic("datapath.connect", Some(1.45), Bar::AtMost(1.20)),
+    traffic("datapath.connect.empty", None, Bar::None),
+    traffic("datapath.connect.nftables", None, Bar::None),
+    traffic("datapath.connect_rate", Some(0.49), Bar::AtLeast(0.80)),
+    traffic("datapath.connect_rate.empty", None, Bar::None),
+    traffic("datapath.connect_rate.nftables", None, Bar::None),
+    time("datapath.swap"),
+    at_most("datapath.identity_add", Unit::Nanoseconds, None, 50e3),
+    at_most("datapath.ct_bytes", Unit::Bytes, Some(136.0), 128.0),
     time("flow.build"),
     time("flow.json"),
     time("flow.filter"),

@@ -59,13 +59,17 @@ struct Figure {
     unit: Unit,
     value: f64,
     reference: Option<f64>,
-    /// The value must not be above it.
+    /// The value must not be above it, or where it `rises`, below it.
     bar: Option<f64>,
+    rises: bool,
 }
 
 impl Figure {
     fn holds(&self) -> Option<bool> {
-        self.bar.map(|bar| self.value <= bar)
+        self.bar.map(|bar| match self.rises {
+            true => self.value >= bar,
+            false => self.value <= bar,
+        })
     }
 }
 
@@ -140,6 +144,7 @@ fn figures_of(
             value,
             reference,
             bar: entry.bar.beside(reference),
+            rises: entry.bar.rises(),
         });
     }
     Ok(figures)
@@ -163,10 +168,17 @@ mod tests {
             value,
             reference: None,
             bar,
+            rises: false,
         };
         assert_eq!(at(10.0, Some(10.0)).holds(), Some(true));
         assert_eq!(at(10.1, Some(10.0)).holds(), Some(false));
         assert_eq!(at(10.0, None).holds(), None);
+        let rises = |value| Figure {
+            rises: true,
+            ..at(value, Some(0.8))
+        };
+        assert_eq!(rises(0.9).holds(), Some(true));
+        assert_eq!(rises(0.7).holds(), Some(false));
     }
 
     #[test]
