@@ -307,6 +307,16 @@ impl Datapath {
         self.flows.dump()
     }
 
+    /// Bytes of kernel memory that a tracked flow takes; all of it is taken at the start.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not tell.
+    pub fn flow_bytes(&self) -> Result<f64, MapError> {
+        let (bytes, flows) = self.flows.memory()?;
+        Ok(bytes as f64 / f64::from(flows))
+    }
+
     /// Forgets every flow: the next packet of each is judged as new.
     ///
     /// # Errors

@@ -41,6 +41,7 @@
 //! ahead and embedded: nobody who uses this crate needs a C compiler.
 
 pub mod abi;
+
 pub mod backend;
 pub mod error;
 pub mod link;
@@ -50,6 +51,7 @@ pub mod probe;
 pub mod ring;
 pub mod sys;
 
+mod amend;
 mod config;
 mod datapath;
 mod endpoint;
@@ -60,6 +62,7 @@ mod install;
 mod run;
 mod tables;
 
+pub use amend::Amended;
 pub use backend::Loader;
 pub use config::{Config, Limits};
 pub use datapath::Datapath;

@@ -1,5 +1,7 @@
 //! Maps, as bytes.
 
+use std::fs;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -186,6 +188,24 @@ impl Map {
         Ok(Self {
             fd,
             info: self.info.clone(),
+        })
+    }
+
+    /// Bytes of kernel memory that are accounted to the map (`memlock` of
+    /// `/proc/self/fdinfo`, bpf(2)).
+    ///
+    /// # Errors
+    ///
+    /// If `/proc` is not there, or an old kernel does not tell.
+    pub fn memory(&self) -> Result<u64, MapError> {
+        let told = fs::read_to_string(format!("/proc/self/fdinfo/{}", self.fd.as_raw_fd()));
+        let found = told.and_then(|text| {
+            let mut lines = text.lines();
+            let bytes = lines.find_map(|line| line.strip_prefix("memlock:")?.trim().parse().ok());
+            bytes.ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
+        });
+        found.map_err(|source| {
+            MapError::call(&self.info.name, CallError::new(Command::ObjectInfo, source))
         })
     }
 

@@ -38,6 +38,12 @@ impl FlowTable {
         Ok(Self { flows })
     }
 
+    /// Bytes of kernel memory, and for how many flows.
+    pub(crate) fn memory(&self) -> Result<(u64, u32), MapError> {
+        let map = self.flows.map();
+        Ok((map.memory()?, map.info().shape.max_entries))
+    }
+
     /// Every entry, expired ones included.
     pub(crate) fn dump(&self) -> Result<Vec<FlowDump>, MapError> {
         let entries = self.flows.entries()?;

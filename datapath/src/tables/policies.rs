@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use porin_identity::IdentityId;
 use porin_policy::{
-    AuthMode, ContentHash, Direction, EntryAction, MapEntry, MapKey, MapState, Parser, PortPrefix,
-    Precedence, Protocol, Redirect, RuleCookie,
+    AuthMode, ContentHash, Direction, EntryAction, MapChange, MapEntry, MapKey, MapState, Parser,
+    PortPrefix, Precedence, Protocol, Redirect, RuleCookie,
 };
 
 use super::Slots;
@@ -13,7 +13,7 @@ use crate::abi::{PolicyEntry, PolicyKey, TABLES_MAX};
 use crate::config::Limits;
 use crate::error::{ApplyError, MapError};
 use crate::object::policy_table;
-use crate::sys::{Map, MapOfMaps, MapShape, UpdateMode, slice_bytes};
+use crate::sys::{Map, MapOfMaps, MapShape, TypedMap, UpdateMode, slice_bytes};
 
 /// The slot that is never given out: an empty table, which denies everything.
 const EMPTY: u32 = 0;
@@ -48,8 +48,10 @@ pub(crate) struct PolicyTables {
 
 #[derive(Debug)]
 struct Use {
-    /// Unknown for a table that was adopted.
+    /// Unknown for a table that was adopted or edited.
     content: Option<ContentHash>,
+    /// Unknown for a table that was adopted.
+    entries: Option<usize>,
     endpoints: usize,
 }
 
@@ -90,6 +92,7 @@ impl PolicyTables {
             .entry(slot)
             .or_insert(Use {
                 content: None,
+                entries: None,
                 endpoints: 0,
             })
             .endpoints += 1;
@@ -111,7 +114,8 @@ impl PolicyTables {
         }
         let mut built = Vec::with_capacity(lacking.len());
         for (content, state) in &lacking {
-            built.push((**content, build(state)?));
+            let table = build(state, self.entries_max)?;
+            built.push((**content, table, state.len()));
         }
         self.place(&built)?;
         let slots = states
@@ -125,7 +129,7 @@ impl PolicyTables {
     }
 
     /// Puts tables into free slots, all or none, and waits for a grace period.
-    fn place(&mut self, tables: &[(ContentHash, Map)]) -> Result<(), ApplyError> {
+    fn place(&mut self, tables: &[(ContentHash, Map, usize)]) -> Result<(), ApplyError> {
         if tables.is_empty() {
             return Ok(());
         }
@@ -133,7 +137,7 @@ impl PolicyTables {
         let batch: Vec<_> = slots
             .iter()
             .zip(tables)
-            .map(|(slot, (_, table))| (*slot, table))
+            .map(|(slot, (_, table, _))| (*slot, table))
             .collect();
         let placed = if slots.len() == tables.len() {
             self.outer.set_batch(&batch).map_err(ApplyError::from)
@@ -145,11 +149,12 @@ impl PolicyTables {
             return placed;
         }
         self.slots.rested();
-        for (slot, (content, _)) in slots.iter().zip(tables) {
+        for (slot, (content, _, entries)) in slots.iter().zip(tables) {
             let content = *content;
             self.by_content.insert(content, *slot);
             let unused = Use {
                 content: Some(content),
+                entries: Some(*entries),
                 endpoints: 0,
             };
             self.used.insert(*slot, unused);
@@ -223,6 +228,46 @@ impl PolicyTables {
         self.slots.retire(slot);
     }
 
+    /// Whether a table that `endpoints` use, and nobody else, can be edited in place. Entries of any
+    /// peer cannot: between two writes a flow would have an answer that is neither old nor new.
+    pub(crate) fn may_edit(&self, slot: u32, endpoints: usize, changes: &[MapChange]) -> bool {
+        let of_one_peer = |change: &MapChange| {
+            let (MapChange::Set(key, _) | MapChange::Remove(key)) = change;
+            key.identity != IdentityId::UNKNOWN
+        };
+        // Whether a key is new the table would have to be asked: all count.
+        let sets = |change: &&MapChange| matches!(change, MapChange::Set(..));
+        let added = changes.iter().filter(sets).count();
+        let used = self
+            .used
+            .get(&slot)
+            .filter(|used| used.endpoints == endpoints);
+        let entries = used.and_then(|used| used.entries);
+        let fits = entries.is_some_and(|entries| entries + added <= self.entries_max as usize);
+        fits && changes.iter().all(of_one_peer)
+    }
+
+    /// Edits a table in place, one change after the other. After a failure some of them may have
+    /// happened.
+    pub(crate) fn edit(&mut self, slot: u32, changes: &[MapChange]) -> Result<(), MapError> {
+        let Some(table) = self.table(slot)? else {
+            return Ok(());
+        };
+        // From here on it is not what others may take for its old content.
+        if let Some(used) = self.used.get_mut(&slot) {
+            if let Some(content) = used.content.take() {
+                self.by_content.remove(&content);
+            }
+            let added = changes.iter().filter(|c| matches!(c, MapChange::Set(..)));
+            used.entries = used.entries.map(|entries| entries + added.count());
+        }
+        let is_set = |change: &MapChange| matches!(change, MapChange::Set(..));
+        for run in changes.chunk_by(|a, b| is_set(a) == is_set(b)) {
+            write(&table, run)?;
+        }
+        Ok(())
+    }
+
     /// Tables that are in use.
     pub(crate) fn in_use(&self) -> usize {
         self.used.len()
@@ -230,22 +275,45 @@ impl PolicyTables {
 
     /// What the kernel holds in a slot.
     pub(crate) fn dump(&self, slot: u32) -> Result<Vec<(PolicyKey, PolicyEntry)>, MapError> {
+        self.table(slot)?
+            .map_or(Ok(Vec::new()), |table| table.entries())
+    }
+
+    fn table(&self, slot: u32) -> Result<Option<PolicyTable>, MapError> {
         let Some(id) = self.outer.get(&slot)? else {
-            return Ok(Vec::new());
+            return Ok(None);
         };
         let map = Map::from_id(id).map_err(|source| MapError::Call {
             map: "policy".to_owned(),
             source,
         })?;
         let entries = map.info().shape.max_entries;
-        crate::sys::TypedMap::new(map, &policy_table(entries))?.entries()
+        TypedMap::new(map, &policy_table(entries)).map(Some)
     }
 }
 
-/// A table of its own, with exactly the room it needs.
-fn build(state: &MapState) -> Result<Map, ApplyError> {
-    let entries = u32::try_from(state.len()).unwrap_or(u32::MAX);
-    let table = Map::create("policy", &policy_table(entries))?;
+type PolicyTable = TypedMap<PolicyKey, PolicyEntry>;
+
+/// Changes of one kind.
+fn write(table: &PolicyTable, run: &[MapChange]) -> Result<(), MapError> {
+    let (mut keys, mut entries) = (Vec::with_capacity(run.len()), Vec::with_capacity(run.len()));
+    for change in run {
+        let (MapChange::Set(key, _) | MapChange::Remove(key)) = change;
+        keys.push(encode_key(key));
+        if let MapChange::Set(key, entry) = change {
+            entries.push(encode_entry(key, entry));
+        }
+    }
+    if entries.is_empty() {
+        table.remove_batch(&keys)
+    } else {
+        table.set_batch(&keys, &entries)
+    }
+}
+
+/// A table of its own, with room to grow: it takes memory as entries come.
+fn build(state: &MapState, room: u32) -> Result<Map, ApplyError> {
+    let table = Map::create("policy", &policy_table(room))?;
     let (keys, values): (Vec<_>, Vec<_>) = state
         .iter()
         .map(|(key, entry)| (encode_key(&key), encode_entry(&key, &entry)))

@@ -96,8 +96,7 @@ impl Trial {
 
     /// A new policy; what was allowed before obeys it, whichever way it goes; then new flows.
     fn policy_round(&mut self, node: &mut Node) -> Result<(), Failed> {
-        self.state = self.random_state();
-        node.datapath.install(&[(A, &self.state)])?;
+        self.change_policy(node)?;
         for opening in self.remembered.clone() {
             let answer = opening.has_answer() && self.random.chance(50);
             self.judge(node, opening, answer, TcpFlags::ACK)?;
@@ -111,6 +110,38 @@ impl Trial {
         let excess = self.remembered.len().saturating_sub(REMEMBERED);
         self.remembered.drain(..excess);
         Ok(())
+    }
+
+    /// A table is edited where it can be, and replaced where it cannot.
+    fn change_policy(&mut self, node: &mut Node) -> Result<(), Failed> {
+        let next = match self.random.chance(50) {
+            true => self.random_edit(),
+            false => self.random_state(),
+        };
+        let changes = next.diff(&self.state);
+        let amended = node.datapath.amend(&[(A, &changes)])?;
+        if amended.left.is_empty() {
+            let held: MapState = node.datapath.policy(A)?.into_iter().collect();
+            assert_eq!(held, next, "what the kernel holds after an edit");
+        } else {
+            node.datapath.install(&[(A, &next)])?;
+        }
+        self.state = next;
+        Ok(())
+    }
+
+    /// The same policy with other entries of some single peers.
+    fn random_edit(&mut self) -> MapState {
+        let mut entries: Vec<_> = self.state.iter().collect();
+        entries.retain(|(key, _)| key.identity == IdentityId::UNKNOWN || self.random.chance(70));
+        for _ in 0..self.random.below(10) {
+            let (mut key, entry) = self.random_entry();
+            if key.identity == IdentityId::UNKNOWN {
+                key.identity = self.random.pick(&self.peers).identity;
+            }
+            entries.push((key, entry));
+        }
+        entries.into_iter().collect()
     }
 
     /// Gives the kernel one packet and compares. `true` if it passed.

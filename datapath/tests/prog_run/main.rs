@@ -88,6 +88,14 @@ const TESTS: &[(&str, Body)] = &[
         tables::a_full_table_refuses_and_keeps,
     ),
     ("policies_are_exchanged", tables::policies_are_exchanged),
+    (
+        "an_edit_takes_hold_in_place",
+        tables::an_edit_takes_hold_in_place,
+    ),
+    (
+        "a_table_of_others_is_not_edited",
+        tables::a_table_of_others_is_not_edited,
+    ),
     ("slots_are_used_again", tables::slots_are_used_again),
     ("a_swap_is_atomic", tables::a_swap_is_atomic),
     ("losses_are_counted", tables::losses_are_counted),

@@ -100,6 +100,102 @@ pub(crate) fn a_full_table_refuses_and_keeps(loader: Loader) -> Outcome {
     })
 }
 
+pub(crate) fn an_edit_takes_hold_in_place(loader: Loader) -> Outcome {
+    open(loader, |node| {
+        let to = |peer, action| entry(Direction::Egress, peer, tcp_port(80), action, 30);
+        let closed: MapState = [to(IdentityId::new(900), EntryAction::Allow)]
+            .into_iter()
+            .collect();
+        let opened: MapState = closed
+            .iter()
+            .chain([to(ID_B, EntryAction::Allow)])
+            .collect();
+        let shut: MapState = closed.iter().chain([to(ID_B, EntryAction::Deny)]).collect();
+        node.datapath.install(&[(A, &closed)])?;
+        let syn = Frame::tcp(at(v4(A), 1), at(v4(B), 80), TcpFlags::SYN);
+        let data = Frame::tcp(at(v4(A), 1), at(v4(B), 80), TcpFlags::ACK);
+        let denied = Some(DropReason::POLICY_DENIED);
+        assert_eq!(node.leave(A, &syn).reason(), denied);
+
+        let mut old = &closed;
+        for (next, frame, reason) in [
+            (&opened, &syn, None),
+            (&shut, &data, Some(DropReason::POLICY_DENY)),
+            (&opened, &data, None),
+            (&closed, &data, denied),
+        ] {
+            let before = node.datapath.endpoints();
+            let amended = node.datapath.amend(&[(A, &next.diff(old))])?;
+            assert_eq!((amended.changed, amended.tables), (1, 1));
+            let after = node.datapath.endpoints();
+            assert_eq!(before[0].table, after[0].table, "the same table");
+            assert!(before[0].epoch < after[0].epoch, "under a new epoch");
+            assert_eq!(before[1], after[1], "nobody else's");
+            let entries: Vec<_> = next.iter().collect();
+            assert_eq!(node.datapath.policy(A)?, entries);
+            assert_eq!(node.leave(A, frame).reason(), reason);
+            old = next;
+        }
+        let unchanged = node.datapath.amend(&[(A, &[])])?;
+        assert_eq!((unchanged.changed, unchanged.tables), (1, 0));
+        // Nobody takes the edited table for what it was made as.
+        node.datapath.amend(&[(A, &opened.diff(&closed))])?;
+        node.datapath.install(&[(B, &closed)])?;
+        assert_eq!(node.datapath.policy(B)?, closed.iter().collect::<Vec<_>>());
+        assert_eq!(node.datapath.policy(A)?, opened.iter().collect::<Vec<_>>());
+        Ok(())
+    })
+}
+
+pub(crate) fn a_table_of_others_is_not_edited(loader: Loader) -> Outcome {
+    let small = Limits {
+        policy_entries: 3,
+        ..limits()
+    };
+    bare(loader, small, |node| {
+        let peer = |number| {
+            let peer = IdentityId::new(number);
+            entry(
+                Direction::Egress,
+                peer,
+                tcp_port(80),
+                EntryAction::Allow,
+                30,
+            )
+        };
+        let state =
+            |peers: &[u32]| -> MapState { peers.iter().map(|number| peer(*number)).collect() };
+        let (one, two) = (state(&[300]), state(&[300, 301]));
+        for id in [A, B] {
+            node.add(id)?;
+            node.datapath.install(&[(id, &one)])?;
+        }
+        let changes = two.diff(&one);
+        let before = node.datapath.endpoints();
+        let only_one = node.datapath.amend(&[(A, &changes)])?;
+        let different = node.datapath.amend(&[(A, &changes), (B, &[])])?;
+        assert_eq!((only_one.left, different.left), (vec![A], vec![A, B]));
+        // An entry of any peer has to come with a whole table.
+        let open = everything(31).diff(&one);
+        assert_eq!(node.datapath.amend(&[(A, &open), (B, &open)])?.left, [A, B]);
+        assert_eq!(node.datapath.endpoints(), before, "nothing has happened");
+
+        let both = node.datapath.amend(&[(A, &changes), (B, &changes)])?;
+        assert_eq!((both.changed, both.tables), (2, 1));
+        for id in [A, B] {
+            assert_eq!(node.datapath.policy(id)?, two.iter().collect::<Vec<_>>());
+        }
+        let full = state(&[300, 301, 302, 303]).diff(&two);
+        let full = node.datapath.amend(&[(A, &full), (B, &full)])?;
+        assert_eq!(full.left, [A, B], "no room");
+        let unknown = node
+            .datapath
+            .amend(&[(porin_flow::EndpointId::new(99), &changes)]);
+        assert!(matches!(unknown, Err(ApplyError::UnknownEndpoint(_))));
+        Ok(())
+    })
+}
+
 pub(crate) fn slots_are_used_again(loader: Loader) -> Outcome {
     let small = Limits {
         policies: 3,
