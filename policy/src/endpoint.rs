@@ -211,9 +211,24 @@ impl EndpointPolicy {
         lane.candidates(self.0.state.side(query.direction), query)
     }
 
+    /// Whether a peer that nothing speaks of had no entries before either: most of those who come
+    /// and go, for whom whoever shares this policy need not be told apart.
+    fn is_unmoved_by(&self, cache: &SelectorCache, peer: IdentityId, slot: Option<u32>) -> bool {
+        let lanes = [Direction::Ingress, Direction::Egress];
+        let unmoved = lanes.into_iter().all(|direction| {
+            let picks = slot.is_some_and(|slot| self.0.lane(direction).picks(cache, slot));
+            !picks && self.0.state.side(direction).class(peer).is_none()
+        });
+        let tried = self.0.tried.as_ref().and_then(|tried| tried.as_ref().ok());
+        unmoved && tried.is_none_or(|tried| tried.is_unmoved_by(cache, peer, slot))
+    }
+
     /// Brings the entries of one peer up to date, and says what changed.
     pub(crate) fn place(&mut self, cache: &SelectorCache, peer: IdentityId) -> Vec<MapChange> {
         let slot = cache.slot(peer);
+        if self.is_unmoved_by(cache, peer, slot) {
+            return Vec::new();
+        }
         let inner = Arc::make_mut(&mut self.0);
         let mut changes = Vec::new();
         for direction in Direction::ALL {

@@ -195,6 +195,12 @@ impl LanePolicy {
         }
     }
 
+    /// Whether some rule speaks of one identity.
+    pub(crate) fn picks(&self, cache: &SelectorCache, slot: u32) -> bool {
+        let mut selectors = self.selectors.iter();
+        selectors.any(|(peerage, _)| cache.is_member(peerage, slot))
+    }
+
     /// Gives one identity the chain of its class; `slot` is `None` when it is gone.
     pub(crate) fn place(
         &mut self,

@@ -204,6 +204,20 @@ impl Resolver {
         policy: &mut EndpointPolicy,
         delta: &IdentityDelta,
     ) -> Result<Vec<MapChange>, ResolveError> {
+        let own = self.cache.names(policy.subject()).cloned();
+        self.refresh_endpoint(policy, &own.unwrap_or_default(), delta)
+    }
+
+    /// The same for a policy of [`Resolver::resolve_endpoint`], with the same names.
+    ///
+    /// # Errors
+    /// As [`Resolver::refresh`].
+    pub fn refresh_endpoint(
+        &mut self,
+        policy: &mut EndpointPolicy,
+        own_names: &PortNames,
+        delta: &IdentityDelta,
+    ) -> Result<Vec<MapChange>, ResolveError> {
         let subject = policy.subject();
         let touched = || delta.removed.iter().chain(&delta.added).map(|(id, _)| *id);
         let current = Version {
@@ -211,7 +225,7 @@ impl Resolver {
             names: self.names,
         };
         if policy.version() != current || touched().any(|id| id == subject) {
-            let new = self.resolve(subject)?;
+            let new = self.resolve_endpoint(subject, own_names)?;
             let changes = new.map_state().diff(policy.map_state());
             *policy = new;
             return Ok(changes);

@@ -108,6 +108,7 @@ impl Builder {
             blocks,
             endpoints: BTreeMap::new(),
             named: BTreeSet::new(),
+            in_step: true,
             last_id: last_id.unwrap_or(0),
             adopted,
             known: Known::default(),

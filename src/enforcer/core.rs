@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::datapath::{self, ApplyError, Datapath, Events};
 use crate::flow::{EndpointId, FlowBuilder};
-use crate::identity::{Identities, IdentityId, LabelFilter, OwnerId};
+use crate::identity::{Identities, IdentityDelta, IdentityId, LabelFilter, OwnerId};
 use crate::policy::{
-    Criteria, EndpointPolicy, NamedPort, PolicySet, PortNames, ResolveError, Resolver,
+    Criteria, EndpointPolicy, MapChange, NamedPort, PolicySet, PortNames, ResolveError, Resolver,
 };
 
 use super::attribution::Known;
@@ -51,6 +51,9 @@ pub struct Enforcer {
     pub(super) endpoints: BTreeMap<EndpointId, Attached>,
     /// The identities whose ports the resolver knows by name.
     pub(super) named: BTreeSet<IdentityId>,
+    /// Whether the policies in force know of every identity: a change that stops halfway leaves some
+    /// that do not.
+    pub(super) in_step: bool,
     /// The number that was given last.
     pub(super) last_id: u32,
     /// What a process before this one left, by the index of its device, until it is claimed.
@@ -75,8 +78,21 @@ pub(super) struct Attached {
     pub(super) next: Option<IdentityId>,
     pub(super) owner: OwnerId,
     pub(super) policy: Option<EndpointPolicy>,
+    /// What the policy in force was resolved by.
+    pub(super) resolved_by: Option<Basis>,
     /// What it was taken over from, until it is brought up.
     pub(super) left: Option<datapath::EndpointSpec>,
+}
+
+/// What a policy depends on besides policies and identities: whose it is, and its names of ports.
+type Basis = (IdentityId, Vec<NamedPort>);
+
+/// A policy as it is now.
+#[derive(Debug)]
+struct Renewed {
+    policy: EndpointPolicy,
+    /// What leads there from the policy in force, if only identities have come and gone.
+    changes: Option<Vec<MapChange>>,
 }
 
 impl Attached {
@@ -93,7 +109,7 @@ impl Attached {
     }
 
     /// What its policy depends on: endpoints with the same share one.
-    fn resolved_by(&self) -> (IdentityId, Vec<NamedPort>) {
+    fn basis(&self) -> Basis {
         (self.identity, self.spec.ports.clone())
     }
 }
@@ -192,8 +208,9 @@ impl Enforcer {
         }
     }
 
-    /// Computes the policy of every endpoint and writes the tables whose content changed, all in
-    /// one batch: replacing a table costs a grace period of the kernel, replacing many costs one.
+    /// Brings the policy of every endpoint up to date. Where only identities have come and gone, its
+    /// table is edited in place. The others are written anew, all in one batch: replacing a table
+    /// costs a grace period of the kernel, replacing many costs one.
     pub(super) fn settle<E>(&mut self) -> Result<(), E>
     where
         E: From<ResolveError> + From<ApplyError>,
@@ -203,32 +220,93 @@ impl Enforcer {
             self.resolver.apply(&delta);
         }
         self.name_ports();
-        let mut resolved: BTreeMap<(IdentityId, Vec<NamedPort>), EndpointPolicy> = BTreeMap::new();
-        for attached in self.endpoints.values() {
-            if let Entry::Vacant(unknown) = resolved.entry(attached.resolved_by()) {
-                let mut own = PortNames::default();
-                own.add(&attached.spec.ports);
-                unknown.insert(self.resolver.resolve_endpoint(attached.identity, &own)?);
+        let in_step = std::mem::replace(&mut self.in_step, false);
+        let renewed = self.renew(&delta, in_step)?;
+        self.write(&renewed, in_step)?;
+        for (id, attached) in &mut self.endpoints {
+            let basis = attached.basis();
+            if let Some(Renewed { policy, .. }) = renewed.get(&basis) {
+                attached.policy = Some(policy.clone());
+                attached.resolved_by = Some(basis);
+                self.known.policy(*id, policy.clone());
             }
         }
-        let changed = self.endpoints.iter().filter_map(|(id, attached)| {
-            let new = resolved.get(&attached.resolved_by())?;
-            let same = attached
-                .policy
-                .as_ref()
-                .is_some_and(|old| old.map_state() == new.map_state());
-            (!same).then_some((*id, new.map_state()))
+        self.in_step = true;
+        Ok(())
+    }
+
+    /// The policies as they are now; endpoints of one basis share one.
+    fn renew(
+        &mut self,
+        delta: &IdentityDelta,
+        in_step: bool,
+    ) -> Result<BTreeMap<Basis, Renewed>, ResolveError> {
+        let mut renewed: BTreeMap<Basis, Renewed> = BTreeMap::new();
+        // First those whose policy is in force on the same basis: it may be enough to refresh it.
+        let (settled, others): (Vec<_>, Vec<_>) = self.endpoints.values().partition(|attached| {
+            in_step && attached.resolved_by.as_ref() == Some(&attached.basis())
         });
-        let changed: Vec<_> = changed.collect();
-        if !changed.is_empty() {
-            self.datapath.install(&changed)?;
-        }
-        for (id, attached) in &mut self.endpoints {
-            let Some(new) = resolved.get(&attached.resolved_by()) else {
+        for attached in settled.into_iter().chain(others) {
+            let Entry::Vacant(unknown) = renewed.entry(attached.basis()) else {
                 continue;
             };
-            attached.policy = Some(new.clone());
-            self.known.policy(*id, new.clone());
+            let mut own = PortNames::default();
+            own.add(&attached.spec.ports);
+            let known = in_step && attached.resolved_by.as_ref() == Some(unknown.key());
+            let before = attached.policy.as_ref().filter(|_| known);
+            unknown.insert(match before {
+                Some(before) => {
+                    let mut policy = before.clone();
+                    let changes = self.resolver.refresh_endpoint(&mut policy, &own, delta)?;
+                    let same_rules = policy.revision() == before.revision();
+                    Renewed {
+                        policy,
+                        changes: same_rules.then_some(changes),
+                    }
+                }
+                None => Renewed {
+                    policy: self.resolver.resolve_endpoint(attached.identity, &own)?,
+                    changes: None,
+                },
+            });
+        }
+        Ok(renewed)
+    }
+
+    /// Edits the tables that can be, and writes the others anew: all of them if nobody knows what
+    /// they hold.
+    fn write(
+        &mut self,
+        renewed: &BTreeMap<Basis, Renewed>,
+        in_step: bool,
+    ) -> Result<(), ApplyError> {
+        let (mut edits, mut anew) = (Vec::new(), BTreeSet::new());
+        for (id, attached) in &self.endpoints {
+            let Some(Renewed { policy, changes }) = renewed.get(&attached.basis()) else {
+                continue;
+            };
+            let settled = attached.resolved_by.as_ref() == Some(&attached.basis());
+            let before = attached.policy.as_ref().map(EndpointPolicy::map_state);
+            match changes {
+                Some(changes) if settled => {
+                    if !changes.is_empty() {
+                        edits.push((*id, changes.as_slice()));
+                    }
+                }
+                _ if in_step && before == Some(policy.map_state()) => {}
+                _ => drop(anew.insert(*id)),
+            }
+        }
+        if !edits.is_empty() {
+            anew.extend(self.datapath.amend(&edits)?.left);
+        }
+        let state = |id: &EndpointId| {
+            let basis = self.endpoints.get(id)?.basis();
+            Some((*id, renewed.get(&basis)?.policy.map_state()))
+        };
+        let anew: Vec<_> = anew.iter().filter_map(state).collect();
+        if !anew.is_empty() {
+            self.datapath.install(&anew)?;
         }
         Ok(())
     }

@@ -266,6 +266,7 @@ impl Enforcer {
                 next: None,
                 owner,
                 policy: None,
+                resolved_by: None,
                 left,
             },
         );
