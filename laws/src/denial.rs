@@ -1,14 +1,25 @@
-use porin_policy::{Action, Document, EndpointPolicy, PolicySet, Query, Reason, Redirect, Verdict};
+use porin_policy::{
+    Action, CidrSource, Document, EndpointPolicy, Peer, Peers, PolicySet, Query, Reason, Redirect,
+    Semantics, Verdict,
+};
 
 use crate::{Broken, World};
 
 /// A denial only denies: with the denials of a document, nothing gets through that did not without
 /// them.
 ///
+/// Under [`Semantics::Cilium`] a world is left out in which a rule names all CIDR groups: upstream that
+/// selector and the one of everybody share their peers, and a denial may be the first to say which
+/// (X1 of `docs/semantics.md`).
+///
 /// # Errors
 /// What gets through, or that the world cannot be set up.
 pub fn denials_only_deny(world: &World) -> Result<(), Broken> {
     let set = world.set()?;
+    let imitated = world.options.chosen_semantics() == Semantics::Cilium;
+    if imitated && set.documents().any(names_all_groups) {
+        return Ok(());
+    }
     let everybody = world.registry()?.snapshot();
     // Rules that conflict make no policy, and denials do not mend that.
     let Ok(after) = world.resolve(&set, &everybody) else {
@@ -83,6 +94,19 @@ impl Passage {
             Verdict::Redirect => Self::Asked,
         }
     }
+}
+
+fn names_all_groups(document: &Document) -> bool {
+    let mut rules = document.specs.iter().flat_map(|spec| &spec.rules);
+    rules.any(|rule| match &rule.peers {
+        Peers::Listed(listed) => listed.iter().any(|peer| match peer {
+            Peer::Cidr(cidr) => {
+                matches!(&cidr.source, CidrSource::Groups(groups) if groups.is_everything())
+            }
+            _ => false,
+        }),
+        Peers::Unspecified | Peers::Unnamed => false,
+    })
 }
 
 /// The set without the denials of a document; `None` if it has none.

@@ -41,7 +41,8 @@ pub(crate) enum Does {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Inspection {
     pub(crate) parser: Parser,
-    /// The name of a parser that the policy names, as a number in the lane.
+    /// A listener, or a parser that the policy names, as a number in the lane: the lower, the earlier
+    /// by name. 0 if the proxy has no name.
     pub(crate) name: u32,
     /// Whether the rules let everything through.
     pub(crate) open: bool,
@@ -60,7 +61,7 @@ impl Inspection {
 
 impl Does {
     /// What a part does. Where nothing is denied by default (`eased`), HTTP and DNS rules cannot deny
-    /// either. `name` is the number of the parser's name.
+    /// either. `name` is the number of the proxy's name.
     pub(crate) fn of(part: &Part, eased: bool, name: u32) -> Self {
         match (part.action, &part.content) {
             (Action::Deny, _) => Self::Deny,

@@ -8,7 +8,7 @@ use crate::chain::PortKey;
 use crate::compile::{Compiled, CompiledRule, Lane};
 use crate::contribution::{Contribution, Does, rank};
 use crate::level::Level;
-use crate::part::{Clash, Part};
+use crate::part::{Clash, Part, listener_name};
 use crate::peer::{PeerSelector, entity_selectors};
 use crate::peer_set::PeerSet;
 use crate::peers::Entity;
@@ -56,10 +56,13 @@ pub(crate) struct Place<'a> {
 pub(crate) struct Drafted {
     pub(crate) any: Vec<Contribution>,
     pub(crate) parts: Vec<Part>,
-    /// The names of parsers that policies name.
-    names: Vec<Box<str>>,
+    /// The listeners and the parsers that policies name.
+    names: Vec<ProxyName>,
     selectors: HashMap<Peerage, Picked>,
 }
+
+/// A listener, or a parser that the policy names.
+type ProxyName = (Option<Box<str>>, Option<Box<str>>);
 
 /// The contributions for some peers, and which came first.
 #[derive(Debug)]
@@ -169,6 +172,7 @@ impl<'a, 'r> Draft<'a, 'r> {
                 self.place(&mut drafted, *who, *number, group, part);
             }
         }
+        drafted.order_names();
         if let Some(wildcard) = self.place.wildcard {
             drafted.leave_out_what_it_says(wildcard);
         }
@@ -189,7 +193,7 @@ impl<'a, 'r> Draft<'a, 'r> {
     }
 
     fn place(&self, drafted: &mut Drafted, who: Who, number: u32, group: &PortGroup, part: Part) {
-        let name = drafted.name(&part);
+        let name = drafted.name(&part, self.place.namespace);
         let does = Does::of(&part, self.place.eased, name);
         let rank = rank(part.action, part.content.as_deref());
         let contribution = Contribution {
@@ -243,18 +247,45 @@ impl<'a, 'r> Draft<'a, 'r> {
 }
 
 impl Drafted {
-    /// The number of a parser's name; 0 if it has none.
-    fn name(&mut self, part: &Part) -> u32 {
-        let content = part.content.as_ref();
-        let Some(name) = content.and_then(|content| content.parser_name.as_ref()) else {
+    /// The number of a proxy with a name; 0 if it has none.
+    fn name(&mut self, part: &Part, namespace: Option<&str>) -> u32 {
+        let Some(content) = &part.content else {
             return 0;
         };
-        let known = self.names.iter().position(|known| known == name);
+        let listener = content.listener.as_ref();
+        let name = (
+            listener.map(|one| listener_name(one, namespace)),
+            content.parser_name.clone(),
+        );
+        if name == (None, None) {
+            return 0;
+        }
+        let known = self.names.iter().position(|known| *known == name);
         let place = known.unwrap_or_else(|| {
-            self.names.push(name.clone());
+            self.names.push(name);
             self.names.len() - 1
         });
         u32::try_from(place + 1).unwrap_or(u32::MAX)
+    }
+
+    /// Numbers the proxies in the order of their names.
+    fn order_names(&mut self) {
+        if self.names.is_sorted() {
+            return;
+        }
+        let place = |name| self.names.iter().filter(|other| *other <= name).count();
+        let places: Vec<_> = self.names.iter().map(place).collect();
+        let of_peers = self.selectors.values_mut();
+        let lists = of_peers.map(|picked| &mut picked.list);
+        for contribution in lists.chain([&mut self.any]).flatten() {
+            if let Does::Inspect(inspection) = &mut contribution.does
+                && let Some(place) = (inspection.name as usize)
+                    .checked_sub(1)
+                    .and_then(|at| places.get(at))
+            {
+                inspection.name = u32::try_from(*place).unwrap_or(u32::MAX);
+            }
+        }
     }
 
     fn add(

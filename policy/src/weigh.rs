@@ -1,5 +1,7 @@
 //! Who of several contributors wins.
 
+use std::cmp::Reverse;
+
 use crate::contribution::{Contribution, Does, Inspection, surviving};
 use crate::rule::AuthMode;
 use crate::{EntryAction, MapEntry, Parser, Redirect, RuleCookie, Semantics, auth};
@@ -75,7 +77,8 @@ impl Scale {
     }
 
     /// Of several redirects that are equally strong the one that upstream takes: that of the peer's own
-    /// entries unless theirs is narrower, and among those the narrowest.
+    /// entries unless theirs is narrower, among those the narrowest, and of equally narrow ones the
+    /// first by the name of the proxy.
     fn chosen<'a>(
         self,
         first: &'a Contribution,
@@ -93,7 +96,10 @@ impl Scale {
         }
         let narrowest = |any: bool| {
             let chain = equals.iter().filter(|other| other.any_peer == any);
-            chain.max_by_key(|other| (other.level(), std::cmp::Reverse(other.order)))
+            chain.max_by_key(|other| {
+                let name = other.does.inspection().map(|inspection| inspection.name);
+                (other.level(), Reverse(name), Reverse(other.order))
+            })
         };
         let found = match (narrowest(false), narrowest(true)) {
             (Some(own), Some(any)) => {

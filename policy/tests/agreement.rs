@@ -406,3 +406,37 @@ spec:
         assert_eq!(verdict, expected, "{semantics:?}");
     }
 }
+
+#[test]
+fn of_two_proxies_that_are_equally_strong_the_first_by_name_is_asked() {
+    let named = |name: &str| format!("rules: {{l7proto: {name}}}");
+    let listener = |name: &str| {
+        format!(
+            "listener: {{envoyConfig: {{kind: CiliumClusterwideEnvoyConfig, name: proxy}}, name: {name}}}"
+        )
+    };
+    let rule = |peer: &str, proxy: &str| {
+        format!("{{{peer}, toPorts: [{{ports: [{{port: \"443\", protocol: TCP}}], {proxy}}}]}}")
+    };
+    let peers = [
+        "toEndpoints: [{}]",
+        "toEndpoints: [{matchLabels: {app: web}}]",
+    ];
+    let proxies: [&dyn Fn(&str) -> String; 2] = [&named, &listener];
+    for proxy in proxies {
+        for [first, second] in [["a", "b"], ["b", "a"]] {
+            let both = cilium(&format!(
+                "  egress: [{}, {}]",
+                rule(peers[0], &proxy(first)),
+                rule(peers[1], &proxy(second))
+            ));
+            let query = Query::egress(PEER).tcp(443);
+            for semantics in [Semantics::Cilium, Semantics::Strict] {
+                let (_, _, policy) = ask(Options::new().semantics(semantics), &both, &query);
+                let told = policy.check(&query).l7().unwrap();
+                let asked = told.parser_name.or(told.listener).unwrap();
+                assert!(asked.ends_with('a'), "{semantics:?} {both}: {asked}");
+            }
+        }
+    }
+}
