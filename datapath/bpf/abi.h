@@ -9,7 +9,7 @@
 
 #include <linux/types.h>
 
-#define PORIN_ABI 1
+#define PORIN_ABI 2
 
 /* One address form: IPv6 as it is, IPv4 as ::ffff:a.b.c.d, network order. */
 union address {
@@ -79,10 +79,11 @@ struct endpoint {
 	__u64 reserved;
 };
 
-/* Facts of the node, one element. Both words only ever grow. */
+/* Facts of the node, one element. The epochs only ever grow. */
 struct node {
 	__u64 address_epoch; /* raised when a known address changes its identity */
 	__u64 next_epoch;    /* first epoch not given yet (user space only) */
+	__u64 secret;        /* drawn once; where flows lie nobody outside can tell */
 };
 
 /* Version and sizes the pinned maps were made with, one element. */
@@ -200,13 +201,25 @@ enum flow_state {
 };
 
 struct flow {
+	struct flow_key key;
 	struct side side[2];
 	__u64 origin; /* bit 0: which end began; the rest binds to the key */
-	__u32 seen;   /* coarse clock >> FLOW_CLOCK_SHIFT */
 	__u32 state;  /* enum flow_state */
+	__u32 reserved;
 };
 
 #define FLOW_CLOCK_SHIFT 30 /* ticks of 1.07 s */
+#define FLOW_WAYS 4
+
+/*
+ * Seven cache lines. A flow lies in one of two buckets, in any way. What has
+ * to be known of every flow to find one, or to find room, stands in front.
+ */
+struct flow_bucket {
+	__u32 tag[FLOW_WAYS];     /* part of what binds to the key, 0 free */
+	__u32 expires[FLOW_WAYS]; /* last tick (coarse clock >> FLOW_CLOCK_SHIFT) of its life */
+	struct flow flow[FLOW_WAYS];
+};
 
 /* --- fragments ---------------------------------------------------------- */
 

@@ -47,57 +47,174 @@ INLINE bool flow_key(const struct packet *p, struct flow_key *key)
 	return upper;
 }
 
-/* Binds what is written into an entry to its key: an entry may be given to
+/*
+ * Binds what is written into an entry to its key: an entry may be given to
  * another flow while a processor still holds it, and what is written then
- * must mean nothing there. Multilinear, odd constants. */
-INLINE __u64 flow_bind(const struct flow_key *key)
+ * must mean nothing there. Multilinear under odd multipliers that only this
+ * node knows, so that nobody can choose flows that meet (Dietzfelbinger 1996).
+ */
+INLINE __u64 flow_bind(const struct flow_key *key, __u64 secret)
 {
 	__u64 rest = key->ports | (__u64)key->protocol << 32;
+	__u64 bound = secret;
 
-	return key->end[0].half[0] * 0x9e3779b97f4a7c15ULL +
-	       key->end[0].half[1] * 0xc2b2ae3d27d4eb4fULL +
-	       key->end[1].half[0] * 0x165667b19e3779f9ULL +
-	       key->end[1].half[1] * 0xd6e8feb86659fd93ULL + rest * 0xff51afd7ed558ccdULL;
+	bound += key->end[0].half[0] * (0x9e3779b97f4a7c15ULL ^ secret << 1);
+	bound += key->end[0].half[1] * (0xc2b2ae3d27d4eb4fULL ^ secret << 2);
+	bound += key->end[1].half[0] * (0x165667b19e3779f9ULL ^ secret << 3);
+	bound += key->end[1].half[1] * (0xd6e8feb86659fd93ULL ^ secret << 4);
+	bound += rest * (0xff51afd7ed558ccdULL ^ secret << 5);
+	bound ^= bound >> 32;
+	bound *= 0xd6e8feb86659fd93ULL;
+	return bound ^ bound >> 32;
 }
 
-INLINE bool flow_expired(const struct flow *flow, __u8 protocol, __u64 now)
-{
-	__u32 idle = (__u32)(now >> FLOW_CLOCK_SHIFT) - READ_ONCE(flow->seen);
-	__u32 state;
+/* Where a flow lies. */
+struct place {
+	struct flow *flow;
+	__u32 *tag;
+	__u32 *expires;
+};
 
-	if (likely(idle <= IDLE_SHORTEST) || (__s32)idle < 0)
+INLINE __u32 flow_tag(__u64 bound)
+{
+	return (__u32)bound | 1;
+}
+
+/* The second bucket follows from the first and the tag, and the first from the second. */
+INLINE __u32 flow_index(__u64 bound, bool second)
+{
+	__u32 index = bound >> 32;
+
+	if (second)
+		index ^= flow_tag(bound) * 0x5bd1e995U;
+	return index & flow_mask;
+}
+
+INLINE bool same_key(const struct flow_key *a, const struct flow_key *b)
+{
+	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+
+	return !((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4]));
+}
+
+INLINE bool flow_seek(const struct flow_key *key, __u64 bound, bool second, struct place *at)
+{
+	__u32 index = flow_index(bound, second), tag = flow_tag(bound);
+	struct flow_bucket *b = bpf_map_lookup_elem(&flows, &index);
+
+	if (!b)
 		return false;
-	if (protocol != IPPROTO_TCP)
-		return idle > IDLE_DATAGRAM;
-	state = READ_ONCE(flow->state);
-	if (state & FLOW_RESET || (state & FLOW_FINISHED) == FLOW_FINISHED)
-		return true;
-	return idle > (state & FLOW_ANSWERED ? IDLE_ANSWERED : IDLE_OPENING);
+#pragma unroll
+	for (int way = 0; way < FLOW_WAYS; way++) {
+		if (likely(READ_ONCE(b->tag[way]) != tag))
+			continue;
+		at->flow = &b->flow[way];
+		at->tag = &b->tag[way];
+		at->expires = &b->expires[way];
+		if (same_key(&at->flow->key, key) &&
+		    !((READ_ONCE(at->flow->origin) ^ bound) & ~1ULL))
+			return true;
+	}
+	at->flow = NULL;
+	return false;
 }
 
-INLINE struct flow *flow_find(const struct flow_key *key, __u64 bound, __u64 now)
+INLINE __u32 tick_of(__u64 now)
 {
-	struct flow *flow = bpf_map_lookup_elem(&flows, key);
+	return now >> FLOW_CLOCK_SHIFT;
+}
 
-	if (!flow || unlikely((READ_ONCE(flow->origin) ^ bound) & ~1ULL))
-		return NULL;
-	return flow_expired(flow, key->protocol, now) ? NULL : flow;
+/* False, and yet @at may hold the flow: it is over then, and its place is the next one's. */
+INLINE bool flow_find(const struct flow_key *key, __u64 bound, __u64 now, struct place *at)
+{
+	if (!flow_seek(key, bound, false, at) && !flow_seek(key, bound, true, at))
+		return false;
+	return (__s32)(tick_of(now) - READ_ONCE(*at->expires)) <= 0;
+}
+
+/* How long a flow may rest, in ticks. */
+INLINE __u32 flow_idle(__u32 protocol, __u32 state)
+{
+	if ((__u8)protocol != IPPROTO_TCP)
+		return IDLE_DATAGRAM;
+	if (state & FLOW_RESET || (state & FLOW_FINISHED) == FLOW_FINISHED)
+		return IDLE_SHORTEST;
+	return state & FLOW_ANSWERED ? IDLE_ANSWERED : IDLE_OPENING;
+}
+
+/* What a bucket offers to a flow that is nowhere. */
+struct offer {
+	__u32 free;  /* ways that nobody has, or whose flow is over */
+	__u32 way;   /* one of these, else the one whose flow ends first */
+	__s32 left;  /* how long that would last, in ticks */
+};
+
+INLINE void flow_offer(struct flow_bucket *b, __u32 tick, struct offer *offer)
+{
+	offer->left = 0x7fffffff;
+#pragma unroll
+	for (__u32 way = 0; way < FLOW_WAYS; way++) {
+		__s32 left = (__s32)(READ_ONCE(b->expires[way]) - tick);
+
+		if (!READ_ONCE(b->tag[way]) || left < 0) {
+			offer->free++;
+			left = -1;
+		}
+		if (left < offer->left) {
+			offer->left = left;
+			offer->way = way;
+		}
+	}
+}
+
+/*
+ * Room for a flow that is nowhere. The first bucket is looked into first for
+ * as long as the flow lives, so it is taken while half of it is free; then the
+ * roomier one, which lets nine tenths of the table fill before a flow has to
+ * go (Azar et al. 1999). Then the flow goes that would end first.
+ */
+INLINE bool flow_room(__u64 bound, __u64 now, struct place *at)
+{
+	__u32 first = flow_index(bound, false), second = flow_index(bound, true);
+	struct flow_bucket *b = bpf_map_lookup_elem(&flows, &first);
+	struct flow_bucket *other = bpf_map_lookup_elem(&flows, &second);
+	struct offer here = {}, there = {};
+	__u32 way, tick = tick_of(now);
+
+	if (!b || !other)
+		return false;
+	flow_offer(b, tick, &here);
+	if (here.free < FLOW_WAYS / 2) {
+		flow_offer(other, tick, &there);
+		if (there.free > here.free || (!here.free && there.left < here.left)) {
+			b = other;
+			here.way = there.way;
+		}
+	}
+	way = here.way & (FLOW_WAYS - 1);
+	at->flow = &b->flow[way];
+	at->tag = &b->tag[way];
+	at->expires = &b->expires[way];
+	return true;
 }
 
 /* Keeps the clock and the TCP state. */
-INLINE void flow_touch(struct flow *flow, struct crossing *c, const struct packet *p, bool forward)
+INLINE void flow_touch(struct place *at, struct crossing *c, const struct packet *p, bool forward)
 {
-	__u32 tick = c->now >> FLOW_CLOCK_SHIFT, news = 0, old;
+	struct flow *flow = at->flow;
+	__u32 news = 0, old, until;
 
-	if (unlikely(flow->seen != tick))
-		WRITE_ONCE(flow->seen, tick);
 	if (!forward)
 		news = FLOW_ANSWERED;
 	if (p->tcp_flags & TCP_FIN)
 		news |= forward ? FLOW_FIN_INITIATOR : FLOW_FIN_RESPONDER;
 	if (p->tcp_flags & TCP_RST)
 		news |= FLOW_RESET;
-	if (likely(!(news & ~READ_ONCE(flow->state))))
+	old = READ_ONCE(flow->state);
+	until = tick_of(c->now) + flow_idle(p->protocol, old | news);
+	if (unlikely(*at->expires != until))
+		WRITE_ONCE(*at->expires, until);
+	if (likely(!(news & ~old)))
 		return;
 	old = __sync_fetch_and_or(&flow->state, news);
 	news |= old;
@@ -133,31 +250,44 @@ INLINE int flow_judge(struct crossing *c, const struct packet *p, __u8 direction
 	return r.reason;
 }
 
-/* A flow that this packet begins. 0, or the reason to drop. */
+/*
+ * A flow that this packet begins. 0, or the reason to drop. @at is its place
+ * if it has one. While the place changes hands it bears no tag, and whoever
+ * holds it still finds nothing there that is bound to his key.
+ */
 INLINE int flow_begin(struct crossing *c, const struct packet *p, const struct flow_key *key,
-		      __u64 bound, bool upper)
+		      __u64 bound, bool upper, struct place *at)
 {
-	struct flow flow = {};
-	struct side *side;
+	bool leaving = c->direction == DIRECTION_EGRESS;
+	struct side *own, *other;
+	__u32 state = 0;
 	int reason;
 
 	c->reply = REPLY_NO;
 	reason = flow_judge(c, p, c->direction, p->port);
 	if (reason)
 		return reason;
-	side = &flow.side[c->direction == DIRECTION_EGRESS ? SIDE_INITIATOR : SIDE_RESPONDER];
-	side->cell = c->cell;
-	side->proof = bound ^ c->address_epoch;
-	side->stamp = c->stamp;
-	side->cookie = c->cookie;
-	flow.origin = (bound & ~1ULL) | upper;
-	flow.seen = c->now >> FLOW_CLOCK_SHIFT;
-	if (p->tcp_flags & TCP_FIN)
-		flow.state |= FLOW_FIN_INITIATOR;
-	if (p->tcp_flags & TCP_RST)
-		flow.state |= FLOW_RESET;
-	if (bpf_map_update_elem(&flows, key, &flow, BPF_ANY))
+	if (!at->flow && !flow_room(bound, c->now, at))
 		return DROP_CONNTRACK_INSERT;
+	if (p->tcp_flags & TCP_FIN)
+		state |= FLOW_FIN_INITIATOR;
+	if (p->tcp_flags & TCP_RST)
+		state |= FLOW_RESET;
+	own = leaving ? &at->flow->side[SIDE_INITIATOR] : &at->flow->side[SIDE_RESPONDER];
+	other = leaving ? &at->flow->side[SIDE_RESPONDER] : &at->flow->side[SIDE_INITIATOR];
+	WRITE_ONCE(*at->tag, 0);
+	WRITE_ONCE(own->cell, 0);
+	WRITE_ONCE(other->cell, 0);
+	at->flow->key = *key;
+	WRITE_ONCE(other->proof, 0);
+	WRITE_ONCE(own->stamp, c->stamp);
+	WRITE_ONCE(own->cookie, c->cookie);
+	WRITE_ONCE(own->proof, bound ^ c->address_epoch);
+	WRITE_ONCE(at->flow->state, state);
+	WRITE_ONCE(at->flow->origin, (bound & ~1ULL) | upper);
+	WRITE_ONCE(*at->expires, tick_of(c->now) + flow_idle(p->protocol, state));
+	WRITE_ONCE(own->cell, c->cell);
+	WRITE_ONCE(*at->tag, flow_tag(bound));
 	c->report = true;
 	return 0;
 }
@@ -183,26 +313,27 @@ INLINE int flow_renew(struct crossing *c, const struct packet *p, struct side *s
 /* The whole judgement of an ordinary packet. 0, or the reason to drop. */
 INLINE int flow_cross(struct crossing *c, const struct endpoint *ep, struct packet *p)
 {
-	bool upper, forward, initiator, syn, never;
+	bool upper, forward, initiator, syn, never, found;
 	__u64 bound, proof, cell;
+	struct place at = {};
 	struct flow_key key;
 	struct flow *flow;
 	struct side *side;
 	int reason;
 
 	upper = flow_key(p, &key);
-	bound = flow_bind(&key);
-	flow = flow_find(&key, bound, c->now);
-	if (!flow && p->flags & PACKET_ECHO_REPLY) {
+	bound = flow_bind(&key, c->secret);
+	found = flow_find(&key, bound, c->now, &at);
+	if (!found && p->flags & PACKET_ECHO_REPLY) {
 		/* Nobody asked: a message of its own, which opens nothing. */
 		p->flags = (p->flags & ~PACKET_ECHO_REPLY) | PACKET_ONE_WAY;
 		upper = flow_key(p, &key);
-		bound = flow_bind(&key);
-		flow = flow_find(&key, bound, c->now);
+		bound = flow_bind(&key, c->secret);
+		found = flow_find(&key, bound, c->now, &at);
 	}
-	if (!flow)
+	if (!found)
 		goto fresh;
-
+	flow = at.flow;
 	forward = upper == (flow->origin & 1);
 	initiator = forward == (c->direction == DIRECTION_EGRESS);
 	c->reply = forward ? REPLY_NO : REPLY_YES;
@@ -215,7 +346,7 @@ INLINE int flow_cross(struct crossing *c, const struct endpoint *ep, struct pack
 	cell = READ_ONCE(side->cell);
 	if (likely(cell == c->cell && side->proof == proof &&
 		   (c->direction == DIRECTION_EGRESS || side->stamp == c->stamp))) {
-		flow_touch(flow, c, p, forward);
+		flow_touch(&at, c, p, forward);
 		return 0;
 	}
 	never = !cell;
@@ -226,7 +357,7 @@ INLINE int flow_cross(struct crossing *c, const struct endpoint *ep, struct pack
 		return reason;
 	reason = flow_renew(c, p, side, proof, initiator, forward);
 	if (!reason) {
-		flow_touch(flow, c, p, forward);
+		flow_touch(&at, c, p, forward);
 		return 0;
 	}
 	if (forward || !never)
@@ -235,5 +366,5 @@ fresh:
 	reason = find_peer(c, p);
 	if (reason)
 		return reason;
-	return flow_begin(c, p, &key, bound, upper);
+	return flow_begin(c, p, &key, bound, upper, &at);
 }

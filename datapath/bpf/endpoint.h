@@ -10,6 +10,7 @@ struct crossing {
 	__u64 now;           /* coarse clock, ns */
 	__u64 cell;          /* endpoint.cell, read once */
 	__u64 address_epoch; /* read before any address is looked up */
+	__u64 secret;        /* of the node */
 	__u32 stamp;         /* skb->mark when it bears the magic, else 0 */
 	__u32 came_by;       /* device by which the packet reached this node, 0 made here */
 	__u32 peer;          /* identity of the far end, 0 not asked yet */

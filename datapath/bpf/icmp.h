@@ -74,7 +74,7 @@ INLINE int error_relate(struct __sk_buff *skb, struct crossing *c, const struct 
 	bool leaving = c->direction == DIRECTION_EGRESS;
 	struct packet q = {};
 	struct flow_key key;
-	struct flow *flow;
+	struct place at = {};
 	struct side *side;
 	__u64 bound;
 	bool upper;
@@ -88,12 +88,11 @@ INLINE int error_relate(struct __sk_buff *skb, struct crossing *c, const struct 
 	if (!same(&q.source, &p->destination) || (leaving && !same(&q.destination, &p->source)))
 		return DROP_UNKNOWN_FLOW;
 	upper = flow_key(&q, &key);
-	bound = flow_bind(&key);
-	flow = flow_find(&key, bound, c->now);
-	if (!flow)
+	bound = flow_bind(&key, c->secret);
+	if (!flow_find(&key, bound, c->now, &at))
 		return DROP_UNKNOWN_FLOW;
-	side = (upper == (flow->origin & 1)) != leaving ? &flow->side[SIDE_INITIATOR]
-							: &flow->side[SIDE_RESPONDER];
+	side = (upper == (at.flow->origin & 1)) != leaving ? &at.flow->side[SIDE_INITIATOR]
+							   : &at.flow->side[SIDE_RESPONDER];
 	return READ_ONCE(side->cell) == c->cell && side->proof == (bound ^ c->address_epoch)
 		       ? 0
 		       : DROP_UNKNOWN_FLOW;

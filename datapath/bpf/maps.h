@@ -70,12 +70,13 @@ struct {
 	__array(values, struct policy_table);
 } tables SEC(".maps");
 
-/* Losing an entry costs a judgement, never grants one. */
+/* Buckets of flows; as many as flow_mask + 1. Losing an entry costs a
+ * judgement, never grants one. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 262144);
-	__type(key, struct flow_key);
-	__type(value, struct flow);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536);
+	__type(key, __u32);
+	__type(value, struct flow_bucket);
 } flows SEC(".maps");
 
 struct {

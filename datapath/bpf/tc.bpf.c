@@ -92,8 +92,10 @@ INLINE int judge(struct __sk_buff *skb, __u8 direction)
 	struct packet p = {};
 	int reason;
 
-	if (facts)
+	if (facts) {
 		c.address_epoch = READ_ONCE(facts->address_epoch);
+		c.secret = facts->secret;
+	}
 	if (direction == DIRECTION_INGRESS) {
 		c.stamp = stamp_of(skb->mark);
 		c.came_by = skb->ingress_ifindex;

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::sys::Pod;
 
 /// Version of the tables (`PORIN_ABI`). Pinned tables of another version are neither used nor changed.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// How many bits of [`Cell`] name the table.
 const TABLE_MASK: u64 = 0x7fff;
@@ -152,7 +152,7 @@ pub const IDENTITY: usize = 32;
 /// Offset of [`Endpoint::lease`].
 pub const LEASE: usize = 8;
 
-/// `struct node`: 16 bytes, one.
+/// `struct node`: 24 bytes, one.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Node {
@@ -160,12 +160,16 @@ pub struct Node {
     pub address_epoch: u64,
     /// The first epoch that was not given yet.
     pub next_epoch: u64,
+    /// Drawn once: where flows lie nobody outside can tell.
+    pub secret: u64,
 }
 
 /// Offset of [`Node::address_epoch`].
 pub const ADDRESS_EPOCH: usize = 0;
 /// Offset of [`Node::next_epoch`].
 pub const NEXT_EPOCH: usize = 8;
+/// Offset of [`Node::secret`].
+pub const SECRET: usize = 16;
 
 /// `struct abi`: 8 bytes, one.
 #[repr(C)]
@@ -264,18 +268,35 @@ pub struct Side {
     pub cookie: u32,
 }
 
-/// `struct flow`: 64 bytes; value of the map `flows`.
+/// `struct flow`: 104 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FlowEntry {
+    /// Whose it is.
+    pub key: FlowKey,
     /// The initiator's side (egress policy), the responder's (ingress policy).
     pub sides: [Side; 2],
     /// Bit 0: the end that began, by its place in the key.
     pub origin: u64,
-    /// Last packet, in ticks of 2^30 ns of `CLOCK_MONOTONIC`.
-    pub seen: u32,
     /// 1 answered, 2 and 4 FIN of initiator and responder, 8 reset.
     pub state: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Flows of one bucket.
+pub const FLOW_WAYS: usize = 4;
+
+/// `struct flow_bucket`: 448 bytes; value of the map `flows`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FlowBucket {
+    /// Part of what binds a flow to its key; 0: nobody has the place.
+    pub tags: [u32; FLOW_WAYS],
+    /// The last tick of each flow's life, in 2^30 ns of `CLOCK_MONOTONIC`.
+    pub expires: [u32; FLOW_WAYS],
+    /// The flows.
+    pub flows: [FlowEntry; FLOW_WAYS],
 }
 
 /// `struct event`: 88 bytes; one record of the ring.
@@ -390,7 +411,7 @@ macro_rules! plain {
 plain!(
     Address = 16,
     Endpoint = 64,
-    Node = 16,
+    Node = 24,
     Abi = 8,
     Owner = 8,
     Prefix = 20,
@@ -398,7 +419,8 @@ plain!(
     PolicyEntry = 12,
     FlowKey = 40,
     Side = 24,
-    FlowEntry = 64,
+    FlowEntry = 104,
+    FlowBucket = 448,
     Event = 88,
     Counter = 16,
     FragmentKey = 40,

@@ -2,6 +2,7 @@
 
 use porin_identity::{Families, Family, IdentityId};
 
+use crate::abi::FLOW_WAYS;
 use crate::backend::Loader;
 use crate::link::AttachMode;
 use crate::pin::Pins;
@@ -55,7 +56,7 @@ impl Config {
 }
 
 /// Sizes of the tables, in entries unless said otherwise. Memory is taken as
-/// entries come, except for flows (about 180 bytes each) and the ring.
+/// entries come, except for flows (112 bytes each) and the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Endpoints of the node.
@@ -69,7 +70,8 @@ pub struct Limits {
     pub addresses: u32,
     /// Address prefixes.
     pub prefixes: u32,
-    /// Tracked flows.
+    /// Tracked flows, rounded up to a power of two. When nine tenths are taken, flows begin to give way:
+    /// those whose rest would end first.
     pub flows: u32,
     /// Datagrams of which a first fragment is remembered.
     pub fragments: u32,
@@ -91,6 +93,20 @@ impl Default for Limits {
             fragments: 8192,
             ring_bytes: 1 << 20,
             wakeup_bytes: 64 * 1024,
+        }
+    }
+}
+
+impl Limits {
+    /// Buckets of the flow table.
+    pub(crate) const fn flow_buckets(&self) -> u32 {
+        // More would not fit into the kernel's map either.
+        let most = 1 << 26;
+        let wanted = self.flows.div_ceil(FLOW_WAYS as u32);
+        if wanted > most {
+            most
+        } else {
+            wanted.next_power_of_two()
         }
     }
 }

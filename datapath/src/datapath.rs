@@ -314,7 +314,7 @@ impl Datapath {
     /// If the kernel does not tell.
     pub fn flow_bytes(&self) -> Result<f64, MapError> {
         let (bytes, flows) = self.flows.memory()?;
-        Ok(bytes as f64 / f64::from(flows))
+        Ok(bytes as f64 / flows as f64)
     }
 
     /// Forgets every flow: the next packet of each is judged as new.
@@ -416,6 +416,7 @@ fn load_object(
 ) -> Result<Loaded, LoadError> {
     let (ipv4, ipv6) = config.worlds();
     let (ipv4, ipv6) = (ipv4.get(), ipv6.get());
+    let flow_mask = config.limits.flow_buckets() - 1;
     let capacities = Table::ALL
         .iter()
         .map(|table| (table.name(), table.shape(&config.limits).max_entries))
@@ -426,6 +427,7 @@ fn load_object(
             (object::WORLD_IPV4, bytes_of(&ipv4)),
             (object::WORLD_IPV6, bytes_of(&ipv6)),
             (object::WAKEUP_BYTES, bytes_of(&config.limits.wakeup_bytes)),
+            (object::FLOW_MASK, bytes_of(&flow_mask)),
         ],
         capacities,
         reuse: reuse

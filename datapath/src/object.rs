@@ -20,6 +20,7 @@ pub(crate) const WORLD_IPV4: &str = "world_ipv4";
 pub(crate) const WORLD_IPV6: &str = "world_ipv6";
 /// Constant: bytes pending in the ring from which on the reader is woken.
 pub(crate) const WAKEUP_BYTES: &str = "wakeup_bytes";
+pub(crate) const FLOW_MASK: &str = "flow_mask";
 
 /// The tables of the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -110,7 +111,7 @@ impl Table {
                 MapShape::of::<u32, u32>(MapKind::ArrayOfMaps, limits.policies + 1, none)
             }
             Self::Flows => {
-                MapShape::of::<abi::FlowKey, abi::FlowEntry>(MapKind::LruHash, limits.flows, none)
+                MapShape::of::<u32, abi::FlowBucket>(MapKind::Array, limits.flow_buckets(), none)
             }
             Self::Fragments => MapShape::of::<abi::FragmentKey, abi::Fragment>(
                 MapKind::LruHash,

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::mem::offset_of;
 
 use porin_datapath::abi::{
-    Abi, Address, Counter, Endpoint, Event, FlowEntry, FlowKey, Fragment, FragmentKey, Node, Owner,
-    PolicyEntry, PolicyKey, Prefix, Side,
+    Abi, Address, Counter, Endpoint, Event, FlowBucket, FlowEntry, FlowKey, Fragment, FragmentKey,
+    Node, Owner, PolicyEntry, PolicyKey, Prefix, Side,
 };
 use porin_datapath::object;
 
@@ -112,7 +112,7 @@ fn rust_mirrors_the_objects_types() {
     assert_eq!(layouts["address"].0 as usize, size_of::<Address>());
     mirrors! { &layouts;
         Endpoint = "endpoint" { cell, lease, born, ifindex, id, identity, ipv4, ipv6, reserved }
-        Node = "node" { address_epoch, next_epoch }
+        Node = "node" { address_epoch, next_epoch, secret }
         Abi = "abi" { version, reserved }
         Owner = "owner" { identity, flags }
         Prefix = "prefix" { length, address as "word" }
@@ -120,7 +120,8 @@ fn rust_mirrors_the_objects_types() {
         PolicyEntry = "policy_entry" { precedence, cookie, action, parser, prefix, auth }
         FlowKey = "flow_key" { ends as "end", ports, protocol }
         Side = "side" { cell, proof, stamp, cookie }
-        FlowEntry = "flow" { sides as "side", origin, seen, state }
+        FlowEntry = "flow" { key, sides as "side", origin, state, reserved }
+        FlowBucket = "flow_bucket" { tags as "tag", expires, flows as "flow" }
         FragmentKey = "fragment_key" { source, destination, id, protocol }
         Fragment = "fragment" { ports, protocol, icmp_type, icmp_code, flags, seen }
         Event = "event" {

@@ -1,5 +1,6 @@
 //! Endpoint records: which device is whose, and which policy is in force for it.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 
 use super::Slots;
@@ -132,6 +133,9 @@ impl EndpointTable {
     pub(crate) fn begin(&self) {
         let _ = self.node.store(0, abi::NEXT_EPOCH, 1);
         let _ = self.node.store(0, abi::ADDRESS_EPOCH, 1);
+        // The standard library keys its hashes with what the system draws for it.
+        let secret = RandomState::new().hash_one(());
+        let _ = self.node.store(0, abi::SECRET, secret);
     }
 
     fn store(&self, slot: u32, offset: usize, word: u64) {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use porin_policy::{Protocol, RuleCookie};
 
-use crate::abi::{Cell, FlowEntry, FlowKey};
+use crate::abi::{Cell, FLOW_WAYS, FlowBucket, FlowEntry};
 use crate::error::MapError;
 use crate::sys::{Map, MapShape, TypedMap};
 
@@ -29,40 +29,46 @@ pub struct FlowDump {
 
 #[derive(Debug)]
 pub(crate) struct FlowTable {
-    flows: TypedMap<FlowKey, FlowEntry>,
+    buckets: TypedMap<u32, FlowBucket>,
 }
 
 impl FlowTable {
     pub(crate) fn new(map: Map, shape: &MapShape) -> Result<Self, MapError> {
-        let flows = TypedMap::new(map, shape)?;
-        Ok(Self { flows })
+        let buckets = TypedMap::new(map, shape)?;
+        Ok(Self { buckets })
     }
 
     /// Bytes of kernel memory, and for how many flows.
-    pub(crate) fn memory(&self) -> Result<(u64, u32), MapError> {
-        let map = self.flows.map();
-        Ok((map.memory()?, map.info().shape.max_entries))
+    pub(crate) fn memory(&self) -> Result<(u64, u64), MapError> {
+        let map = self.buckets.map();
+        let flows = u64::from(map.info().shape.max_entries) * FLOW_WAYS as u64;
+        Ok((map.memory()?, flows))
     }
 
     /// Every entry, expired ones included.
     pub(crate) fn dump(&self) -> Result<Vec<FlowDump>, MapError> {
-        let entries = self.flows.entries()?;
-        Ok(entries.iter().map(|(key, flow)| dump(key, flow)).collect())
+        let buckets = self.buckets.entries()?;
+        let places = buckets
+            .iter()
+            .flat_map(|(_, bucket)| bucket.tags.iter().zip(&bucket.flows));
+        let taken = places.filter(|(tag, _)| **tag != 0);
+        Ok(taken.map(|(_, flow)| dump(flow)).collect())
     }
 
     /// Forgets every flow: each is judged anew by its next packet.
     pub(crate) fn clear(&self) -> Result<(), MapError> {
-        let keys: Vec<_> = self
-            .flows
-            .entries()?
-            .into_iter()
-            .map(|(key, _)| key)
-            .collect();
-        self.flows.remove_batch(&keys)
+        let mut taken = self.buckets.entries()?;
+        taken.retain(|(_, bucket)| bucket.tags != [0; FLOW_WAYS]);
+        let (indices, empty): (Vec<_>, Vec<_>) = taken
+            .iter()
+            .map(|(index, _)| (*index, FlowBucket::default()))
+            .unzip();
+        self.buckets.set_batch(&indices, &empty)
     }
 }
 
-fn dump(key: &FlowKey, flow: &FlowEntry) -> FlowDump {
+fn dump(flow: &FlowEntry) -> FlowDump {
+    let key = &flow.key;
     let [low, high] = key.ends;
     let [low_port, high_port] = key.ports;
     let low = (IpAddr::from(low), u16::from_be_bytes(low_port));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use porin_datapath::abi::{Address, FlowEntry, Owner};
+use porin_datapath::abi::{Address, FLOW_WAYS, FlowBucket, Owner};
 use porin_datapath::sys::{Map, UpdateMode, bytes_of};
 use porin_datapath::{Config, Datapath, Frame, LoadError, Loader, PinError, Pins};
 use porin_flow::{DropReason, TcpFlags};
@@ -253,14 +253,15 @@ fn silence(loader: Loader, root: &Path) -> Outcome {
 
 /// Every flow was last seen this many ticks earlier than it was.
 fn rest(flows: &Map, ticks: u32) -> Outcome {
-    let offset = std::mem::offset_of!(FlowEntry, seen);
-    let mut entries = Vec::new();
-    flows.for_each(|key, value| entries.push((key.to_vec(), value.to_vec())))?;
-    for (key, mut value) in entries {
-        let seen = &mut value[offset..offset + 4];
-        let earlier = u32::from_ne_bytes(seen.try_into()?).wrapping_sub(ticks);
-        seen.copy_from_slice(&earlier.to_ne_bytes());
-        flows.update(&key, &value, UpdateMode::Existing)?;
+    let offset = std::mem::offset_of!(FlowBucket, expires);
+    let mut buckets = Vec::new();
+    flows.for_each(|index, bucket| buckets.push((index.to_vec(), bucket.to_vec())))?;
+    for (index, mut bucket) in buckets {
+        for expires in bucket[offset..offset + 4 * FLOW_WAYS].chunks_exact_mut(4) {
+            let earlier = u32::from_ne_bytes((&*expires).try_into()?).wrapping_sub(ticks);
+            expires.copy_from_slice(&earlier.to_ne_bytes());
+        }
+        flows.update(&index, &bucket, UpdateMode::Existing)?;
     }
     Ok(())
 }
