@@ -209,10 +209,10 @@ struct flow {
 };
 
 #define FLOW_CLOCK_SHIFT 30 /* ticks of 1.07 s */
-#define FLOW_WAYS 4
+#define FLOW_WAYS 8
 
 /*
- * Seven cache lines. A flow lies in one of two buckets, in any way. What has
+ * Fourteen cache lines. A flow lies in one of two buckets, in any way. What has
  * to be known of every flow to find one, or to find room, stands in front.
  */
 struct flow_bucket {

@@ -10,7 +10,7 @@ const volatile __u32 world_ipv4 = 2;
 const volatile __u32 world_ipv6 = 2;
 
 /* Buckets of flows, a power of two, less one. */
-const volatile __u32 flow_mask = 65536 - 1;
+const volatile __u32 flow_mask = 32768 - 1;
 
 /* Octets pending in the ring from which on the reader is woken at once. */
 const volatile __u32 wakeup_bytes = 64 * 1024;

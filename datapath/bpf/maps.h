@@ -74,7 +74,7 @@ struct {
  * judgement, never grants one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 32768);
 	__type(key, __u32);
 	__type(value, struct flow_bucket);
 } flows SEC(".maps");

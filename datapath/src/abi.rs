@@ -285,9 +285,9 @@ pub struct FlowEntry {
 }
 
 /// Flows of one bucket.
-pub const FLOW_WAYS: usize = 4;
+pub const FLOW_WAYS: usize = 8;
 
-/// `struct flow_bucket`: 448 bytes; value of the map `flows`.
+/// `struct flow_bucket`: 896 bytes; value of the map `flows`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FlowBucket {
@@ -420,7 +420,7 @@ plain!(
     FlowKey = 40,
     Side = 24,
     FlowEntry = 104,
-    FlowBucket = 448,
+    FlowBucket = 896,
     Event = 88,
     Counter = 16,
     FragmentKey = 40,

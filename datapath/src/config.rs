@@ -70,8 +70,8 @@ pub struct Limits {
     pub addresses: u32,
     /// Address prefixes.
     pub prefixes: u32,
-    /// Tracked flows, rounded up to a power of two. When nine tenths are taken, flows begin to give way:
-    /// those whose rest would end first.
+    /// Tracked flows, rounded up to a power of two. When more than three quarters are taken, flows
+    /// begin to give way: those that would end first.
     pub flows: u32,
     /// Datagrams of which a first fragment is remembered.
     pub fragments: u32,

@@ -13,7 +13,7 @@ use crate::abi::{PolicyEntry, PolicyKey, TABLES_MAX};
 use crate::config::Limits;
 use crate::error::{ApplyError, MapError};
 use crate::object::policy_table;
-use crate::sys::{Map, MapOfMaps, MapShape, TypedMap, UpdateMode, slice_bytes};
+use crate::sys::{Map, MapOfMaps, MapShape, TypedMap};
 
 /// The slot that is never given out: an empty table, which denies everything.
 const EMPTY: u32 = 0;
@@ -44,14 +44,22 @@ pub(crate) struct PolicyTables {
     by_content: BTreeMap<ContentHash, u32>,
     used: BTreeMap<u32, Use>,
     entries_max: u32,
+    /// Tables that are held open.
+    open: usize,
 }
+
+/// How many tables are held open for edits to come; the others are opened for each. A process has
+/// a thousand descriptors unless it asks for more.
+const OPEN: usize = 256;
 
 #[derive(Debug)]
 struct Use {
     /// Unknown for a table that was adopted or edited.
     content: Option<ContentHash>,
-    /// Unknown for a table that was adopted.
+    /// No more than so many. Unknown for a table that was adopted.
     entries: Option<usize>,
+    /// Held open for edits to come.
+    table: Option<PolicyTable>,
     endpoints: usize,
 }
 
@@ -79,6 +87,7 @@ impl PolicyTables {
             by_content: BTreeMap::new(),
             used: BTreeMap::new(),
             entries_max: limits.policy_entries,
+            open: 0,
         })
     }
 
@@ -93,6 +102,7 @@ impl PolicyTables {
             .or_insert(Use {
                 content: None,
                 entries: None,
+                table: None,
                 endpoints: 0,
             })
             .endpoints += 1;
@@ -117,27 +127,28 @@ impl PolicyTables {
             let table = build(state, self.entries_max)?;
             built.push((**content, table, state.len()));
         }
-        self.place(&built)?;
+        let count = built.len();
+        self.place(built)?;
         let slots = states
             .keys()
             .filter_map(|content| Some((*content, *self.by_content.get(content)?)))
             .collect();
         Ok(Staged {
             slots,
-            built: built.len(),
+            built: count,
         })
     }
 
     /// Puts tables into free slots, all or none, and waits for a grace period.
-    fn place(&mut self, tables: &[(ContentHash, Map, usize)]) -> Result<(), ApplyError> {
+    fn place(&mut self, tables: Vec<(ContentHash, PolicyTable, usize)>) -> Result<(), ApplyError> {
         if tables.is_empty() {
             return Ok(());
         }
         let slots: Vec<u32> = tables.iter().map_while(|_| self.slots.take()).collect();
         let batch: Vec<_> = slots
             .iter()
-            .zip(tables)
-            .map(|(slot, (_, table, _))| (*slot, table))
+            .zip(&tables)
+            .map(|(slot, (_, table, _))| (*slot, table.map()))
             .collect();
         let placed = if slots.len() == tables.len() {
             self.outer.set_batch(&batch).map_err(ApplyError::from)
@@ -149,12 +160,14 @@ impl PolicyTables {
             return placed;
         }
         self.slots.rested();
-        for (slot, (content, _, entries)) in slots.iter().zip(tables) {
-            let content = *content;
+        for (slot, (content, table, entries)) in slots.iter().zip(tables) {
             self.by_content.insert(content, *slot);
+            let held = self.open < OPEN;
+            self.open += usize::from(held);
             let unused = Use {
                 content: Some(content),
-                entries: Some(*entries),
+                entries: Some(entries),
+                table: held.then_some(table),
                 endpoints: 0,
             };
             self.used.insert(*slot, unused);
@@ -222,8 +235,11 @@ impl PolicyTables {
     }
 
     fn discard(&mut self, slot: u32) {
-        if let Some(content) = self.used.remove(&slot).and_then(|used| used.content) {
-            self.by_content.remove(&content);
+        if let Some(used) = self.used.remove(&slot) {
+            self.open -= usize::from(used.table.is_some());
+            if let Some(content) = used.content {
+                self.by_content.remove(&content);
+            }
         }
         self.slots.retire(slot);
     }
@@ -250,20 +266,26 @@ impl PolicyTables {
     /// Edits a table in place, one change after the other. After a failure some of them may have
     /// happened.
     pub(crate) fn edit(&mut self, slot: u32, changes: &[MapChange]) -> Result<(), MapError> {
-        let Some(table) = self.table(slot)? else {
+        let is_set = |change: &MapChange| matches!(change, MapChange::Set(..));
+        let sets = changes.iter().filter(|change| is_set(change)).count();
+        let opened = match self.used.get(&slot) {
+            Some(Use { table: Some(_), .. }) => None,
+            _ => self.table(slot)?,
+        };
+        let Some(used) = self.used.get_mut(&slot) else {
             return Ok(());
         };
         // From here on it is not what others may take for its old content.
-        if let Some(used) = self.used.get_mut(&slot) {
-            if let Some(content) = used.content.take() {
-                self.by_content.remove(&content);
-            }
-            let added = changes.iter().filter(|c| matches!(c, MapChange::Set(..)));
-            used.entries = used.entries.map(|entries| entries + added.count());
+        if let Some(content) = used.content.take() {
+            self.by_content.remove(&content);
         }
-        let is_set = |change: &MapChange| matches!(change, MapChange::Set(..));
-        for run in changes.chunk_by(|a, b| is_set(a) == is_set(b)) {
-            write(&table, run)?;
+        // Keys that are set anew count twice: rather too many than too few.
+        let left = |entries: usize| (entries + sets).saturating_sub(changes.len() - sets);
+        used.entries = used.entries.map(left);
+        if let Some(table) = used.table.as_ref().or(opened.as_ref()) {
+            for run in changes.chunk_by(|a, b| is_set(a) == is_set(b)) {
+                write(table, run)?;
+            }
         }
         Ok(())
     }
@@ -312,13 +334,13 @@ fn write(table: &PolicyTable, run: &[MapChange]) -> Result<(), MapError> {
 }
 
 /// A table of its own, with room to grow: it takes memory as entries come.
-fn build(state: &MapState, room: u32) -> Result<Map, ApplyError> {
-    let table = Map::create("policy", &policy_table(room))?;
+fn build(state: &MapState, room: u32) -> Result<PolicyTable, ApplyError> {
+    let table = PolicyTable::create("policy", &policy_table(room))?;
     let (keys, values): (Vec<_>, Vec<_>) = state
         .iter()
         .map(|(key, entry)| (encode_key(&key), encode_entry(&key, &entry)))
         .unzip();
-    table.update_batch(slice_bytes(&keys), slice_bytes(&values), UpdateMode::Any)?;
+    table.set_batch(&keys, &values)?;
     Ok(table)
 }
 

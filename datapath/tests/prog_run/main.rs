@@ -20,6 +20,7 @@ mod node;
 mod odd;
 mod random;
 mod revocation;
+mod room;
 mod tables;
 
 use std::process::ExitCode;
@@ -65,6 +66,18 @@ const TESTS: &[(&str, Body)] = &[
     (
         "an_address_that_changes_hands",
         flows::an_address_that_changes_hands,
+    ),
+    (
+        "two_thirds_of_the_flows_fit_without_a_loss",
+        room::two_thirds_fit_without_a_loss,
+    ),
+    (
+        "a_flood_spares_what_lives_longer",
+        room::a_flood_spares_what_lives_longer,
+    ),
+    (
+        "a_full_table_opens_nothing",
+        room::a_full_table_opens_nothing,
     ),
     ("families_stay_apart", flows::families_stay_apart),
     ("a_flow_ends", flows::a_flow_ends),
