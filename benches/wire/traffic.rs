@@ -3,7 +3,7 @@
 use std::{
     io::ErrorKind,
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use nix::sys::socket::{setsockopt, sockopt};
@@ -39,9 +39,27 @@ impl Datagrams {
             .client
             .run(|| (0..flows).map(sender).collect::<Result<_>>())??;
         let datagrams = Self { senders, receiver };
+        datagrams.wait_for_link()?;
         // Every flow is known before the first measurement.
         datagrams.measure(flows.into())?;
         Ok(datagrams)
+    }
+
+    /// A link that was just brought up takes packets a moment later.
+    fn wait_for_link(&self) -> Result<()> {
+        let begin = Instant::now();
+        let mut room = [0; 64];
+        while begin.elapsed().as_secs() < 5 {
+            if let Some(sender) = self.senders.first() {
+                sender.send(&[0x5e; 22])?;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+            if self.receiver.recv(&mut room).is_ok() {
+                while self.receiver.recv(&mut room).is_ok() {}
+                return Ok(());
+            }
+        }
+        Err("no datagram has arrived".into())
     }
 
     /// Nanoseconds of the sender's thread for each of about `count` datagrams: on a veth the way to
