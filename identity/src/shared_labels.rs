@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::hash::{Hash, Hasher};
 
 use crate::label::Label;
+use crate::label_hash::LabelHash;
 use crate::labels::Labels;
 
 /// Every label that some label set of a registry holds, and how many sets hold it.
@@ -12,7 +13,7 @@ use crate::labels::Labels;
 /// Thousands of workloads share most of their labels. Kept once, a label costs a further workload
 /// one pointer, and label sets are compared by their pointers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct SharedLabels(HashMap<Label, u32>);
+pub(crate) struct SharedLabels(HashMap<Label, u32, LabelHash>);
 
 impl SharedLabels {
     /// Makes a label set hold the kept labels; each counts once more.

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 
-use porin_identity::{Label, source};
+use porin_identity::{Label, LabelHash, source};
 
 /// What a selector term asks for: a key, or a key with a value, in one source or in every source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +21,8 @@ pub(crate) struct Wanted {
 /// `P` holds the text of a pair: [`Box<str>`], or [`ByText`] where somebody carries the label.
 #[derive(Debug)]
 pub(crate) struct LabelMap<P, T> {
-    pairs: HashMap<P, T>,
-    keys: HashMap<Box<str>, T>,
+    pairs: HashMap<P, T, LabelHash>,
+    keys: HashMap<Box<str>, T, LabelHash>,
 }
 
 /// A label that is found by its text.
@@ -84,8 +84,8 @@ impl Wanted {
 impl<P, T> Default for LabelMap<P, T> {
     fn default() -> Self {
         Self {
-            pairs: HashMap::new(),
-            keys: HashMap::new(),
+            pairs: HashMap::default(),
+            keys: HashMap::default(),
         }
     }
 }
