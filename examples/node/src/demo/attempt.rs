@@ -1,8 +1,8 @@
 //! Attempts: probes on the wire, many side by side.
 //!
 //! An attempt ends when its client does, when a flow says that its packet was dropped, or after
-//! half a second. A busy machine may need longer to start a client, so whoever met silence is
-//! asked once more, alone.
+//! half a second. A busy machine may need longer to start a client for the first time, so whoever
+//! met silence is asked once more, alone and with more patience.
 
 use std::collections::VecDeque;
 use std::io::Read as _;
@@ -23,6 +23,10 @@ use super::stage::Stage;
 
 /// How long an attempt lasts when neither its client nor a flow ends it.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long an attempt lasts that is made alone. Nobody is promised silence, so this is waited for
+/// only where something is amiss.
+const LONG_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many attempts run at a time.
 const SIDE_BY_SIDE: usize = 8;
@@ -88,13 +92,19 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn start(probe: Probe, ends: Ends, command: Command, stage: &Stage) -> Result<Self, DemoError> {
+    fn start(
+        probe: Probe,
+        ends: Ends,
+        command: Command,
+        stage: &Stage,
+        patience: Duration,
+    ) -> Result<Self, DemoError> {
         let client = stage.site(&probe.from)?.namespace.spawn(command)?;
         Ok(Self {
             probe,
             ends,
             client,
-            end: Instant::now() + PATIENCE,
+            end: Instant::now() + patience,
             flows: Vec::new(),
         })
     }
@@ -145,7 +155,10 @@ pub(crate) fn attempt_all(
         {
             let ends = Ends::of(&probe, stage)?;
             let command = clients.ask(probe.what, ends.destination);
-            running.push((number, Attempt::start(probe, ends, command, stage)?));
+            running.push((
+                number,
+                Attempt::start(probe, ends, command, stage, PATIENCE)?,
+            ));
         }
         let flows = guard.flows();
         let mut open = Vec::new();
@@ -194,7 +207,7 @@ pub(crate) fn attempt(
     // What is left of earlier attempts between the same ends is not this one's.
     guard.flows();
     let ends = Ends::of(&probe, stage)?;
-    let mut attempt = Attempt::start(probe, ends, command, stage)?;
+    let mut attempt = Attempt::start(probe, ends, command, stage, LONG_PATIENCE)?;
     loop {
         let flows = guard.flows().into_iter();
         attempt.flows.extend(flows.filter(|flow| ends.there(flow)));
