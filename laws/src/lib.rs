@@ -27,5 +27,6 @@ pub use history::history_leaves_no_trace;
 pub use porin_worlds::Random;
 pub use printing::{group_reads_as_printed, reads_as_printed, text_reads_as_printed};
 pub use reading::any_text_is_read;
+pub use same::{alike, rule_texts};
 pub use shrink::smallest;
 pub use world::World;

@@ -1,9 +1,12 @@
+//! Whether two answers ask the same of a proxy.
+
 use std::fmt;
 
 use porin_policy::{L7Policy, L7Rules};
 
 /// Whether a proxy would do the same; the order of rules does not count.
-pub(crate) fn alike(one: &L7Policy, other: &L7Policy) -> bool {
+#[must_use]
+pub fn alike(one: &L7Policy, other: &L7Policy) -> bool {
     let names = |policy: &L7Policy| {
         let mut names = policy.server_names.clone();
         names.sort();
@@ -12,11 +15,12 @@ pub(crate) fn alike(one: &L7Policy, other: &L7Policy) -> bool {
     one.parser == other.parser
         && one.unrestricted == other.unrestricted
         && names(one) == names(other)
-        && (one.unrestricted || texts(&one.rules) == texts(&other.rules))
+        && (one.unrestricted || rule_texts(&one.rules) == rule_texts(&other.rules))
 }
 
-/// The rules as texts, in order.
-fn texts(rules: &L7Rules) -> Vec<String> {
+/// The rules as texts, in order, each once.
+#[must_use]
+pub fn rule_texts(rules: &L7Rules) -> Vec<String> {
     fn of<R: fmt::Debug>(rules: &[R]) -> Vec<String> {
         rules.iter().map(|rule| format!("{rule:?}")).collect()
     }

@@ -64,7 +64,8 @@ fn with_unit(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Lookups | Unit::Mebibytes => format!("{value:.1} {}", unit.name()),
         Unit::Times => format!("{value:.3} {}", unit.name()),
-        Unit::Flows | Unit::Bytes => format!("{value} {}", unit.name()),
+        Unit::Bytes => format!("{value:.0} {}", unit.name()),
+        Unit::Flows => format!("{value} {}", unit.name()),
         Unit::Nanoseconds if value >= 1e6 => format!("{:.2} ms", value / 1e6),
         Unit::Nanoseconds if value >= 1e4 => format!("{:.2} µs", value / 1e3),
         Unit::Nanoseconds => format!("{value:.1} {}", unit.name()),

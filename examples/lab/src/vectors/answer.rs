@@ -3,6 +3,7 @@
 use std::fmt;
 
 use porin::policy::{AuthMode, L7Policy, L7Rules, Parser, parse_documents};
+use porin_laws::{alike, rule_texts};
 use serde_json::{Value, json};
 
 use super::case::{Content, Flow};
@@ -25,7 +26,7 @@ impl Answer {
         let auth = self.auth.zip(other.auth).map(|(one, other)| one == other);
         let l7 = self.l7.as_ref().zip(other.l7.as_ref());
         let l7 = l7.map(|(one, other)| match (one, other) {
-            (Some(one), Some(other)) => same(one, other),
+            (Some(one), Some(other)) => alike(one, other),
             (one, other) => one.is_none() && other.is_none(),
         });
         let parts = [
@@ -37,36 +38,6 @@ impl Answer {
         let unlike = parts.into_iter().filter(|(_, alike)| !alike);
         unlike.map(|(part, _)| part).collect()
     }
-}
-
-/// Whether a proxy would do the same; the order of rules does not count.
-fn same(one: &L7Policy, other: &L7Policy) -> bool {
-    let names = |policy: &L7Policy| {
-        let mut names = policy.server_names.clone();
-        names.sort();
-        (policy.parser_name.clone(), policy.listener.clone(), names)
-    };
-    one.parser == other.parser
-        && one.unrestricted == other.unrestricted
-        && names(one) == names(other)
-        && (one.unrestricted || listed(&one.rules) == listed(&other.rules))
-}
-
-/// The rules as texts, in order, each once.
-fn listed(rules: &L7Rules) -> Vec<String> {
-    fn texts<R: fmt::Debug>(rules: &[R]) -> Vec<String> {
-        rules.iter().map(|rule| format!("{rule:?}")).collect()
-    }
-    let mut listed = match rules {
-        L7Rules::None => Vec::new(),
-        L7Rules::Http(rules) => texts(rules),
-        L7Rules::Kafka(rules) => texts(rules),
-        L7Rules::Dns(rules) => texts(rules),
-        L7Rules::Other { rules, .. } => texts(rules),
-    };
-    listed.sort();
-    listed.dedup();
-    listed
 }
 
 impl fmt::Display for Answer {
@@ -83,7 +54,7 @@ impl fmt::Display for Answer {
         };
         match policy.unrestricted {
             true => write!(f, ", any content")?,
-            false => write!(f, ", content {}", listed(&policy.rules).join(" or "))?,
+            false => write!(f, ", content {}", rule_texts(&policy.rules).join(" or "))?,
         }
         if !policy.server_names.is_empty() {
             write!(f, ", names {}", policy.server_names.join(" "))?;
