@@ -79,6 +79,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode, 
             names.join(", ")
         )));
     };
+    // Before a build of minutes.
+    let input = options.input.as_deref().map(absolute).transpose()?;
     let program = build(workspace, target)?;
     let home = workspace.target().join("fuzz").join(&target.name);
     let mut command = Command::new(program);
@@ -89,8 +91,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode, 
         .arg(format!("-artifact_prefix={}/", crashes.display()))
         .arg(format!("-timeout={PATIENCE}"))
         .arg(format!("-rss_limit_mb={MEMORY}"));
-    match &options.input {
-        Some(input) => drop(command.arg(absolute(input)?)),
+    match input {
+        Some(input) => drop(command.arg(input)),
         None => explore(workspace, options, target, &home, &mut command)?,
     }
     let tally = watch(&mut command, workspace, target, &crashes)?;

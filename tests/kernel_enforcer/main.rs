@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+mod policies;
+mod world;
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,97 +15,17 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use porin::datapath::Limits;
 use porin::datapath::sys::mount_bpffs;
-use porin::enforcer::{Builder, EndpointSpec, Enforcer, PolicyError};
-use porin::flow::{DropReason, EndpointId, Flow, Transport};
-use porin::identity::Labels;
+use porin::enforcer::{EndpointSpec, Enforcer, PolicyError};
+use porin::flow::{DropReason, Flow, Transport};
 use porin::policy::{NamedPort, Protocol};
 use porin_testbed::Namespace;
 use porin_testbed::suite::{Failed, Outcome, Test, run};
 
-const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 78, 1, 2);
-const SERVER: Ipv4Addr = Ipv4Addr::new(10, 78, 2, 2);
-const PARTNER: Ipv4Addr = Ipv4Addr::new(10, 78, 3, 2);
-const EXCEPTED: Ipv4Addr = Ipv4Addr::new(10, 78, 3, 9);
-const CLIENT6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x78, 1, 0, 0, 0, 0, 2);
-const SERVER6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x78, 2, 0, 0, 0, 0, 2);
-const PARTNER6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x78, 3, 0, 0, 0, 0, 2);
-const PORT: u16 = 8080;
-/// How long what should come is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How long what must not come is waited for.
-const SHORT: Duration = Duration::from_millis(400);
-
-const CLIENT_MAY: &str = r#"
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {name: client-may, namespace: shop}
-spec:
-  endpointSelector: {matchLabels: {app: server}}
-  ingress:
-  - fromEndpoints: [{matchLabels: {app: client}}]
-    toPorts: [{ports: [{port: "8080", protocol: TCP}]}]
-"#;
-
-const NOBODY_MAY: &str = r#"
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {name: nobody-may, namespace: shop}
-spec:
-  endpointSelector: {matchLabels: {app: server}}
-  ingress: [{fromEndpoints: []}]
-"#;
-
-const PARTNER_MAY: &str = r#"
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {name: partner-may, namespace: shop}
-spec:
-  endpointSelector: {matchLabels: {app: server}}
-  ingress:
-  - fromCIDRSet: [{cidr: 10.78.3.0/24, except: [10.78.3.8/29]}]
-"#;
-
-const PARTNERS_MAY: &str = r#"
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {name: partners-may, namespace: shop}
-spec:
-  endpointSelector: {matchLabels: {app: server}}
-  ingress:
-  - fromCIDRSet: [{cidrGroupRef: partners}]
-"#;
-
-const ECHO_MAY: &str = r#"
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {name: echo-may, namespace: shop}
-spec:
-  endpointSelector: {matchLabels: {app: server}}
-  ingress:
-  - toPorts: [{ports: [{port: echo, protocol: TCP}]}]
-"#;
-
-const BLOCK_MAY: &str = r#"
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: block-may, namespace: shop}
-spec:
-  podSelector: {matchLabels: {app: server}}
-  ingress:
-  - from: [{ipBlock: {cidr: 10.78.0.0/16, except: [10.78.3.0/24]}}]
-"#;
-
-const WEB_ONLY: &str = r#"
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: web-only, namespace: shop}
-spec:
-  podSelector: {matchLabels: {app: client}}
-  policyTypes: [Egress]
-  egress:
-  - to: [{podSelector: {matchLabels: {app: server}}}]
-    ports: [{port: web}]
-"#;
+use policies::{BLOCK_MAY, CLIENT_MAY, ECHO_MAY, NOBODY_MAY, PARTNER_MAY, PARTNERS_MAY, WEB_ONLY};
+use world::{
+    CLIENT, EXCEPTED, PARTNER, PATIENCE, PORT, SERVER, SERVER6, SHORT, World, answers, connect,
+    echoes, flow_of, in_world, is_silent, labels, names, now, open, recovers,
+};
 
 fn main() -> std::process::ExitCode {
     run(vec![
@@ -135,181 +57,6 @@ fn main() -> std::process::ExitCode {
             in_world(restarted)
         }),
     ])
-}
-
-/// A node; the test runs inside of it.
-struct World {
-    client: Namespace,
-    outside: Namespace,
-    client_link: u32,
-    server_link: u32,
-    outside_link: u32,
-    /// Holds the server's side of its link.
-    _server: Namespace,
-}
-
-fn in_world(test: fn(&World) -> Outcome) -> Outcome {
-    let node = Namespace::new()?;
-    let [client, server, outside] = [Namespace::new()?, Namespace::new()?, Namespace::new()?];
-    node.forward()?;
-    let mut links = Vec::new();
-    let pods = [
-        (&client, "client", CLIENT, CLIENT6),
-        (&server, "server", SERVER, SERVER6),
-        (&outside, "outside", PARTNER, PARTNER6),
-    ];
-    for (pod, link, own, own6) in pods {
-        let [a, b, c, _] = own.octets();
-        let gateway = Ipv4Addr::new(a, b, c, 1);
-        links.push(node.veth(link, pod, "eth0")?.index);
-        node.add_address(link, format!("{gateway}/24").parse()?)?;
-        pod.add_address("eth0", format!("{own}/24").parse()?)?;
-        node.up(link)?;
-        pod.up("eth0")?;
-        pod.add_default_route("eth0", gateway.into())?;
-        let [a, b, c, ..] = own6.segments();
-        let gateway6 = Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 1);
-        node.add_address(link, format!("{gateway6}/64").parse()?)?;
-        pod.add_address("eth0", format!("{own6}/64").parse()?)?;
-        pod.add_default_route("eth0", gateway6.into())?;
-    }
-    outside.add_address("eth0", format!("{EXCEPTED}/24").parse()?)?;
-    let listener = server.run(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT)))??;
-    thread::spawn(move || {
-        listener
-            .incoming()
-            .flatten()
-            .for_each(|stream| drop(thread::spawn(|| echo(stream))))
-    });
-    let socket = server.run(|| UdpSocket::bind((SERVER, PORT)))??;
-    thread::spawn(move || {
-        let mut byte = [0];
-        while let Ok((_, from)) = socket.recv_from(&mut byte) {
-            let _ = socket.send_to(&byte, from);
-        }
-    });
-    let [client_link, server_link, outside_link] = links.try_into().map_err(|_| "three links")?;
-    let world = World {
-        client,
-        outside,
-        client_link,
-        server_link,
-        outside_link,
-        _server: server,
-    };
-    node.run(|| test(&world))?
-}
-
-fn echo(mut stream: TcpStream) {
-    let mut byte = [0];
-    while stream.read_exact(&mut byte).is_ok() && stream.write_all(&byte).is_ok() {}
-}
-
-fn open() -> Builder {
-    Enforcer::builder().node("test")
-}
-
-fn labels(app: &str) -> Labels {
-    Labels::workload("shop", None, "default", [("app", app)]).unwrap()
-}
-
-fn now() -> Duration {
-    Duration::from_secs(1)
-}
-
-impl World {
-    fn client_spec(&self, app: &str) -> EndpointSpec {
-        EndpointSpec::new("client-0", labels(app), self.client_link)
-            .addresses([CLIENT.into(), CLIENT6.into()])
-    }
-
-    fn populate(&self, enforcer: &mut Enforcer) -> Result<[EndpointId; 2], Failed> {
-        let server = EndpointSpec::new("server-0", labels("server"), self.server_link)
-            .addresses([SERVER.into(), SERVER6.into()]);
-        let ids = enforcer.add_endpoints([self.client_spec("client"), server], now())?;
-        Ok(ids.try_into().map_err(|_| "two endpoints")?)
-    }
-
-    fn connect(&self) -> Result<TcpStream, Failed> {
-        let stream = self
-            .client
-            .run(|| connect(PATIENCE))?
-            .map_err(|error| format!("the client is refused: {error}"))?;
-        Ok(stream)
-    }
-
-    fn connects(&self) -> bool {
-        self.client.run(|| connect(PATIENCE)).unwrap().is_ok()
-    }
-
-    fn is_shut(&self) -> bool {
-        self.client.run(|| connect(SHORT)).unwrap().is_err()
-    }
-
-    /// Does the host outside get an answer at this address of its own?
-    fn reaches_from(&self, own: Ipv4Addr) -> bool {
-        self.is_answered(own, PATIENCE)
-    }
-
-    fn is_kept_out(&self, own: Ipv4Addr) -> bool {
-        !self.is_answered(own, SHORT)
-    }
-
-    fn is_answered(&self, own: Ipv4Addr, limit: Duration) -> bool {
-        let socket = self
-            .outside
-            .run(|| UdpSocket::bind((own, 0)))
-            .unwrap()
-            .unwrap();
-        socket.set_read_timeout(Some(limit)).unwrap();
-        socket.send_to(b"x", (SERVER, PORT)).is_ok() && socket.recv(&mut [0]).is_ok()
-    }
-}
-
-fn connect(limit: Duration) -> std::io::Result<TcpStream> {
-    TcpStream::connect_timeout(&SocketAddr::from((SERVER, PORT)), limit)
-}
-
-/// Does a byte come back?
-fn answers(stream: &mut TcpStream) -> bool {
-    echoes(stream, PATIENCE)
-}
-
-/// Does none?
-fn is_silent(stream: &mut TcpStream) -> bool {
-    !echoes(stream, SHORT)
-}
-
-fn echoes(stream: &mut TcpStream, limit: Duration) -> bool {
-    stream.set_read_timeout(Some(limit)).unwrap();
-    let mut byte = [0];
-    stream.write_all(b"x").is_ok() && stream.read_exact(&mut byte).is_ok()
-}
-
-/// What is sent while nothing passes is sent again by TCP: does the answer come when it may?
-fn recovers(stream: &mut TcpStream) -> bool {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.read_exact(&mut [0]).is_ok()
-}
-
-fn flow_of(enforcer: &mut Enforcer, wanted: impl Fn(&Flow) -> bool) -> Result<Flow, Failed> {
-    let until = Instant::now() + PATIENCE;
-    let mut found = None;
-    while found.is_none() && Instant::now() < until {
-        enforcer.wait(Duration::from_millis(20), |flow| {
-            if wanted(&flow) {
-                found = Some(flow);
-            }
-        })?;
-    }
-    found.ok_or_else(|| "the flow was not told".into())
-}
-
-fn names(flow: &Flow) -> Vec<String> {
-    flow.deciding_policies()
-        .iter()
-        .map(|policy| policy.name.to_string())
-        .collect()
 }
 
 fn held(world: &World) -> Outcome {
