@@ -112,6 +112,13 @@ impl Attached {
     fn basis(&self) -> Basis {
         (self.identity, self.spec.ports.clone())
     }
+
+    /// Whether the policy in force depends on what a new one would.
+    fn is_settled(&self) -> bool {
+        let same =
+            |(identity, ports): &Basis| *identity == self.identity && *ports == self.spec.ports;
+        self.resolved_by.as_ref().is_some_and(same)
+    }
 }
 
 impl Enforcer {
@@ -243,17 +250,18 @@ impl Enforcer {
     ) -> Result<BTreeMap<Basis, Renewed>, ResolveError> {
         let mut renewed: BTreeMap<Basis, Renewed> = BTreeMap::new();
         // First those whose policy is in force on the same basis: it may be enough to refresh it.
-        let (settled, others): (Vec<_>, Vec<_>) = self.endpoints.values().partition(|attached| {
-            in_step && attached.resolved_by.as_ref() == Some(&attached.basis())
-        });
+        let (settled, others): (Vec<_>, Vec<_>) = self
+            .endpoints
+            .values()
+            .partition(|attached| in_step && attached.is_settled());
         for attached in settled.into_iter().chain(others) {
             let Entry::Vacant(unknown) = renewed.entry(attached.basis()) else {
                 continue;
             };
             let mut own = PortNames::default();
             own.add(&attached.spec.ports);
-            let known = in_step && attached.resolved_by.as_ref() == Some(unknown.key());
-            let before = attached.policy.as_ref().filter(|_| known);
+            let settled = in_step && attached.is_settled();
+            let before = attached.policy.as_ref().filter(|_| settled);
             unknown.insert(match before {
                 Some(before) => {
                     let mut policy = before.clone();
@@ -285,10 +293,9 @@ impl Enforcer {
             let Some(Renewed { policy, changes }) = renewed.get(&attached.basis()) else {
                 continue;
             };
-            let settled = attached.resolved_by.as_ref() == Some(&attached.basis());
             let before = attached.policy.as_ref().map(EndpointPolicy::map_state);
             match changes {
-                Some(changes) if settled => {
+                Some(changes) if attached.is_settled() => {
                     if !changes.is_empty() {
                         edits.push((*id, changes.as_slice()));
                     }
