@@ -14,10 +14,7 @@
 #include "abi.h"
 #include "compiler.h"
 #include "config.h"
-#include "conntrack.h"
-#include "event.h"
-#include "fragment.h"
-#include "icmp.h"
+#include "cross.h"
 #include "neighbour.h"
 
 /* Questions 5 and 6 for what an endpoint sends. */
@@ -66,50 +63,24 @@ INLINE int cross(struct __sk_buff *skb, const struct endpoint *ep, struct crossi
 	reason = c->direction == DIRECTION_EGRESS ? leave(skb, ep, p) : arrive(c, ep, p);
 	if (reason != NEIGHBOUR_JUDGE)
 		return reason;
-	if (unlikely(p->flags & PACKET_ICMP_ERROR))
-		return error_cross(skb, c, p);
-	if (unlikely(p->flags & PACKET_LATER_FRAGMENT)) {
-		reason = fragment_recall(p, c->now);
-		if (reason)
-			return reason;
-	}
-	reason = flow_cross(c, ep, p);
-	if (unlikely(p->flags & PACKET_FIRST_FRAGMENT) && !reason)
-		fragment_remember(p, c->now);
-	return reason;
+	return follow(skb, ep, c, p);
 }
 
 INLINE int judge(struct __sk_buff *skb, __u8 direction)
 {
 	struct endpoint *ep = endpoint_at(skb->ifindex);
-	__u32 zero = 0;
-	struct node *facts = bpf_map_lookup_elem(&node, &zero);
-	struct crossing c = {
-		.now = bpf_ktime_get_coarse_ns(),
-		.direction = direction,
-		.reply = REPLY_UNKNOWN,
-	};
+	struct crossing c = crossing_begin(direction);
 	struct packet p = {};
 	int reason;
 
-	if (facts) {
-		c.address_epoch = READ_ONCE(facts->address_epoch);
-		c.secret = facts->secret;
-	}
 	if (direction == DIRECTION_INGRESS) {
 		c.stamp = stamp_of(skb->mark);
 		c.came_by = skb->ingress_ifindex;
 	}
 	reason = cross(skb, ep, &c, &p);
-	if (unlikely(reason)) {
-		count_drop(skb, &c, reason);
-		tell(skb, ep, &c, &p, EVENT_DROP, reason);
-		return TC_ACT_SHOT;
-	}
-	if (unlikely(c.report))
-		tell(skb, ep, &c, &p, EVENT_VERDICT, DROP_NONE);
-	if (unlikely(c.closed))
-		tell(skb, ep, &c, &p, EVENT_CLOSE, DROP_NONE);
+	if (unlikely(reason))
+		return refuse(skb, ep, &c, &p, reason);
+	report(skb, ep, &c, &p);
 	if (direction == DIRECTION_EGRESS && ep)
 		skb->mark = stamp_for(ep->identity);
 	return TCX_NEXT;

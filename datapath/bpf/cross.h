@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What every hook does with a packet: the begin of its passage, the judgement
+ * once it is known whose matter it is, and the end. */
+#pragma once
+
+#include "conntrack.h"
+#include "event.h"
+#include "fragment.h"
+#include "icmp.h"
+
+INLINE struct crossing crossing_begin(__u8 direction)
+{
+	__u32 zero = 0;
+	struct node *facts = bpf_map_lookup_elem(&node, &zero);
+	struct crossing c = {
+		.now = bpf_ktime_get_coarse_ns(),
+		.direction = direction,
+		.reply = REPLY_UNKNOWN,
+	};
+
+	if (facts) {
+		c.address_epoch = READ_ONCE(facts->address_epoch);
+		c.secret = facts->secret;
+	}
+	return c;
+}
+
+/* Does a flow or the policy of @ep allow it? 0, or the reason to drop. */
+INLINE int follow(struct __sk_buff *skb, const struct endpoint *ep, struct crossing *c,
+		  struct packet *p)
+{
+	int reason;
+
+	if (unlikely(p->flags & PACKET_ICMP_ERROR))
+		return error_cross(skb, c, p);
+	if (unlikely(p->flags & PACKET_LATER_FRAGMENT)) {
+		reason = fragment_recall(p, c->now);
+		if (reason)
+			return reason;
+	}
+	reason = flow_cross(c, ep, p);
+	if (unlikely(p->flags & PACKET_FIRST_FRAGMENT) && !reason)
+		fragment_remember(p, c->now);
+	return reason;
+}
+
+/* The packet is dropped. */
+INLINE int refuse(struct __sk_buff *skb, const struct endpoint *ep, struct crossing *c,
+		  const struct packet *p, int reason)
+{
+	count_drop(skb, c, reason);
+	tell(skb, ep, c, p, EVENT_DROP, reason);
+	return TC_ACT_SHOT;
+}
+
+/* The packet passes. */
+INLINE void report(struct __sk_buff *skb, const struct endpoint *ep, struct crossing *c,
+		   const struct packet *p)
+{
+	if (unlikely(c->report))
+		tell(skb, ep, c, p, EVENT_VERDICT, DROP_NONE);
+	if (unlikely(c->closed))
+		tell(skb, ep, c, p, EVENT_CLOSE, DROP_NONE);
+}
