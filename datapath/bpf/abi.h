@@ -198,6 +198,7 @@ enum flow_state {
 	FLOW_FIN_INITIATOR = 2,
 	FLOW_FIN_RESPONDER = 4,
 	FLOW_RESET = 8,
+	FLOW_FORWARDED = 16, /* leaves under the host's address for somebody behind it */
 };
 
 struct flow {

@@ -281,24 +281,19 @@ INLINE int flow_judge(struct crossing *c, const struct packet *p, __u8 direction
 }
 
 /*
- * A flow that this packet begins. 0, or the reason to drop. @at is its place
- * if it has one. While the place changes hands it bears no tag, and whoever
- * holds it still finds nothing there that is bound to his key.
+ * Writes the entry of a flow that this packet begins, with @state and, under
+ * c->cell, its own side. @at is its place if it has one. While the place
+ * changes hands it bears no tag, and whoever holds it still finds nothing there
+ * that is bound to his key. False: there is no room.
  */
-INLINE int flow_begin(struct crossing *c, const struct packet *p, const struct flow_key *key,
-		      __u64 bound, bool upper, struct place *at)
+INLINE bool flow_open(struct crossing *c, const struct packet *p, const struct flow_key *key,
+		      __u64 bound, bool upper, __u32 state, struct place *at)
 {
 	bool leaving = c->direction == DIRECTION_EGRESS;
 	struct side *own, *other;
-	__u32 state = 0;
-	int reason;
 
-	c->reply = REPLY_NO;
-	reason = flow_judge(c, p, c->direction, p->port);
-	if (reason)
-		return reason;
 	if (!at->flow && !flow_room(bound, c->now, at))
-		return DROP_CONNTRACK_INSERT;
+		return false;
 	if (p->tcp_flags & TCP_FIN)
 		state |= FLOW_FIN_INITIATOR;
 	if (p->tcp_flags & TCP_RST)
@@ -318,6 +313,21 @@ INLINE int flow_begin(struct crossing *c, const struct packet *p, const struct f
 	WRITE_ONCE(*at->expires, tick_of(c->now) + flow_idle(p->protocol, state));
 	WRITE_ONCE(own->cell, c->cell);
 	WRITE_ONCE(*at->tag, flow_tag(bound));
+	return true;
+}
+
+/* A flow that this packet begins. 0, or the reason to drop. */
+INLINE int flow_begin(struct crossing *c, const struct packet *p, const struct flow_key *key,
+		      __u64 bound, bool upper, struct place *at)
+{
+	int reason;
+
+	c->reply = REPLY_NO;
+	reason = flow_judge(c, p, c->direction, p->port);
+	if (reason)
+		return reason;
+	if (!flow_open(c, p, key, bound, upper, 0, at))
+		return DROP_CONNTRACK_INSERT;
 	c->report = true;
 	return 0;
 }
