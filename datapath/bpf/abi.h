@@ -9,7 +9,7 @@
 
 #include <linux/types.h>
 
-#define PORIN_ABI 2
+#define PORIN_ABI 3
 
 /* One address form: IPv6 as it is, IPv4 as ::ffff:a.b.c.d, network order. */
 union address {
@@ -77,6 +77,20 @@ struct endpoint {
 	__u32 ipv4;           /* own address, network order, 0 none */
 	union address ipv6;   /* own address, :: none */
 	__u64 reserved;
+};
+
+/* In place of a cell: nothing was judged before the host's first policy. */
+#define HOST_OPEN (~0ULL)
+
+/*
+ * The host, one element: under its policy is what the node itself sends and
+ * receives. A policy may be on trial: at the deadline the one before it is in
+ * force again, unless the deadline was taken away.
+ */
+struct host {
+	struct endpoint self; /* without device and addresses */
+	__u64 previous;       /* cell after the deadline, or HOST_OPEN */
+	__u64 deadline;       /* ns of CLOCK_MONOTONIC, 0: self.cell stays in force */
 };
 
 /* Facts of the node, one element. The epochs only ever grow. */

@@ -37,6 +37,14 @@ struct {
 	__type(value, struct endpoint);
 } endpoints SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct host);
+} host SEC(".maps");
+
 /* Exact addresses, asked before the trie: most peers have one (/32, /128). */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

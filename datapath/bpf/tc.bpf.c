@@ -15,6 +15,7 @@
 #include "compiler.h"
 #include "config.h"
 #include "cross.h"
+#include "host.h"
 #include "neighbour.h"
 
 /* Questions 5 and 6 for what an endpoint sends. */

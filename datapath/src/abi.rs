@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::sys::Pod;
 
 /// Version of the tables (`PORIN_ABI`). Pinned tables of another version are neither used nor changed.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// How many bits of [`Cell`] name the table.
 const TABLE_MASK: u64 = 0x7fff;
@@ -103,6 +103,9 @@ impl Cell {
         (self.0 & TABLE_MASK) as u32
     }
 
+    /// In place of a cell of the host: nothing was judged before its first policy.
+    pub const OPEN: Self = Self(u64::MAX);
+
     /// The same policy, ready.
     #[must_use]
     pub const fn made_ready(self) -> Self {
@@ -151,6 +154,23 @@ pub const CELL: usize = 0;
 pub const IDENTITY: usize = 32;
 /// Offset of [`Endpoint::lease`].
 pub const LEASE: usize = 8;
+
+/// `struct host`: 80 bytes, one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Host {
+    /// The host as an endpoint: without device and addresses.
+    pub own: Endpoint,
+    /// The [`Cell`] after the deadline, or [`Cell::OPEN`].
+    pub previous: u64,
+    /// Nanoseconds of `CLOCK_MONOTONIC` at which `previous` is in force again; 0 never.
+    pub deadline: u64,
+}
+
+/// Offset of [`Host::previous`].
+pub const PREVIOUS: usize = 64;
+/// Offset of [`Host::deadline`].
+pub const DEADLINE: usize = 72;
 
 /// `struct node`: 24 bytes, one.
 #[repr(C)]
@@ -278,7 +298,7 @@ pub struct FlowEntry {
     pub sides: [Side; 2],
     /// Bit 0: the end that began, by its place in the key.
     pub origin: u64,
-    /// 1 answered, 2 and 4 FIN of initiator and responder, 8 reset.
+    /// 1 answered, 2 and 4 FIN of initiator and responder, 8 reset, 16 forwarded under the host's address.
     pub state: u32,
     /// Zero.
     pub reserved: u32,
@@ -411,6 +431,7 @@ macro_rules! plain {
 plain!(
     Address = 16,
     Endpoint = 64,
+    Host = 80,
     Node = 24,
     Abi = 8,
     Owner = 8,

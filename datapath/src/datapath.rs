@@ -11,13 +11,15 @@ use crate::config::Config;
 use crate::endpoint::EndpointSpec;
 use crate::error::{AttachError, LoadError, MapError, PinError};
 use crate::event::Events;
+use crate::host::Attached;
 use crate::link::{Attachment, Target};
 use crate::object::{self, Table};
 use crate::pin::{PinDir, Pins};
 use crate::run::{Hook, HookProgram, ProgRun, TestPacket};
 use crate::sys::{Map, MapShape, Program, TcxHook, TypedMap, bytes_of};
 use crate::tables::{
-    AddressTable, Counters, DropCounter, EndpointTable, FlowDump, FlowTable, PolicyTables,
+    AddressTable, Counters, DropCounter, EndpointTable, FlowDump, FlowTable, HostTable,
+    PolicyTables,
 };
 
 /// The kernel's side of a node: programs at the devices of its endpoints, and
@@ -35,11 +37,15 @@ pub struct Datapath {
     pub(crate) policies: PolicyTables,
     pub(crate) addresses: AddressTable,
     pub(crate) known: BTreeMap<EndpointId, Known>,
+    pub(crate) host_table: HostTable,
+    pub(crate) host: Option<Attached>,
     flows: FlowTable,
     counters: Counters,
     events: Option<Events>,
     from_endpoint: Program,
     to_endpoint: Program,
+    pub(crate) from_network: Program,
+    pub(crate) to_network: Program,
 }
 
 /// An endpoint that was added or adopted.
@@ -132,7 +138,9 @@ impl Datapath {
         }
         let loaded = load_object(config, &pinned_paths(&pins))?;
         let mut datapath = Self::assemble(config, Some(pins), loaded)?;
+        datapath.adopt_host_tables();
         datapath.adopt_endpoints()?;
+        datapath.adopt_host()?;
         Ok(datapath)
     }
 
@@ -154,6 +162,7 @@ impl Datapath {
         let (lost, lost_shape) = take(Table::Lost)?;
         let (records, _) = take(Table::Endpoints)?;
         let (node, _) = take(Table::Node)?;
+        let (host, _) = take(Table::Host)?;
         let (ring, _) = take(Table::Events)?;
         Ok(Self {
             config: config.clone(),
@@ -162,11 +171,15 @@ impl Datapath {
             policies: PolicyTables::new(policies, &policies_shape, limits)?,
             addresses: AddressTable::new((exact, &exact_shape), (trie, &trie_shape))?,
             known: BTreeMap::new(),
+            host_table: HostTable::new(host)?,
+            host: None,
             flows: FlowTable::new(flows, &flows_shape)?,
             counters: Counters::new(drops, &drops_shape)?,
             events: Some(Events::new(ring, limits.ring_bytes, (lost, &lost_shape))?),
             from_endpoint: loaded.program(object::FROM_ENDPOINT)?,
             to_endpoint: loaded.program(object::TO_ENDPOINT)?,
+            from_network: loaded.program(object::FROM_NETWORK)?,
+            to_network: loaded.program(object::TO_NETWORK)?,
         })
     }
 
@@ -283,6 +296,13 @@ impl Datapath {
         }
     }
 
+    fn program_of(&self, hook: Hook) -> &Program {
+        match hook {
+            Hook::FromEndpoint | Hook::ToEndpoint => self.program_at(hook.tcx()),
+            Hook::FromNetwork | Hook::ToNetwork => self.host_program(hook.tcx()),
+        }
+    }
+
     /// The stream of events; there is one, so the second call gives `None`.
     #[must_use]
     pub fn events(&mut self) -> Option<Events> {
@@ -338,7 +358,7 @@ impl Datapath {
         packet: &TestPacket<'_>,
         repeat: u32,
     ) -> Result<ProgRun, crate::sys::CallError> {
-        crate::run::run(self.program_at(hook.tcx()), packet, repeat)
+        crate::run::run(self.program_of(hook), packet, repeat)
     }
 
     /// The program of a hook on its own: for other threads, and to measure.
@@ -347,7 +367,7 @@ impl Datapath {
     ///
     /// If the process has no descriptor left.
     pub fn program(&self, hook: Hook) -> Result<HookProgram, crate::sys::CallError> {
-        HookProgram::new(self.program_at(hook.tcx()))
+        HookProgram::new(self.program_of(hook))
     }
 
     /// The mark that packets of an endpoint bear on their way through the host; `None` if unknown.
@@ -363,7 +383,7 @@ impl Datapath {
     ///
     /// The first failure; the rest is taken away all the same.
     pub fn close(mut self) -> Result<(), AttachError> {
-        let mut result = Ok(());
+        let mut result = self.detach_host();
         let endpoints: Vec<_> = self.known.keys().copied().collect();
         for id in endpoints {
             result = result.and(self.remove_endpoint(id));

@@ -210,6 +210,11 @@ pub enum AttachError {
         /// How many there may be.
         capacity: usize,
     },
+    /// The loopback device leads nowhere: what the node tells itself is not judged.
+    #[error(
+        "the host is not judged at the loopback device: name devices that lead out of the node"
+    )]
+    Loopback,
     /// A table is too small, or refused.
     #[error("the endpoint's addresses could not be recorded")]
     Apply(#[from] ApplyError),
@@ -242,6 +247,14 @@ pub enum ApplyError {
     /// The endpoint has no policy yet.
     #[error("endpoint {0} has no policy yet: install one first")]
     NoPolicy(EndpointId),
+    /// The host is not under a policy.
+    #[error("the host is not under a policy: attach it first")]
+    NoHost,
+    /// No policy of the host is on trial.
+    #[error(
+        "no policy of the host is on trial: it was confirmed, or its time is over and the one before it is in force again"
+    )]
+    NoTrial,
     /// An identity that an endpoint cannot have.
     #[error("an endpoint cannot have identity {0}: it is not between 1 and 33554431")]
     Identity(IdentityId),

@@ -11,8 +11,12 @@ pub const BYTES: &[u8] = include_bytes!("object/porin.bpf.o");
 pub const FROM_ENDPOINT: &str = "from_endpoint";
 /// Program at the egress of an endpoint's device: what it is to receive.
 pub const TO_ENDPOINT: &str = "to_endpoint";
+/// Program at the ingress of a device that leads out of the node: what the host is to receive.
+pub const FROM_NETWORK: &str = "from_network";
+/// Program at the egress of such a device: what the host sends.
+pub const TO_NETWORK: &str = "to_network";
 /// Every program.
-pub const PROGRAMS: &[&str] = &[FROM_ENDPOINT, TO_ENDPOINT];
+pub const PROGRAMS: &[&str] = &[FROM_ENDPOINT, TO_ENDPOINT, FROM_NETWORK, TO_NETWORK];
 
 /// Constant: identity of an IPv4 address that no table knows.
 pub(crate) const WORLD_IPV4: &str = "world_ipv4";
@@ -33,6 +37,8 @@ pub enum Table {
     Devices,
     /// Endpoint records.
     Endpoints,
+    /// The host's record.
+    Host,
     /// Exact addresses.
     Addresses,
     /// Address prefixes.
@@ -53,10 +59,11 @@ pub enum Table {
 
 impl Table {
     /// Every table; the version stamp last.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Node,
         Self::Devices,
         Self::Endpoints,
+        Self::Host,
         Self::Addresses,
         Self::Prefixes,
         Self::Policies,
@@ -76,6 +83,7 @@ impl Table {
             Self::Node => "node",
             Self::Devices => "devices",
             Self::Endpoints => "endpoints",
+            Self::Host => "host",
             Self::Addresses => "addresses",
             Self::Prefixes => "prefixes",
             Self::Policies => "tables",
@@ -101,6 +109,7 @@ impl Table {
                 limits.endpoints,
                 MapFlags::MMAPABLE,
             ),
+            Self::Host => MapShape::of::<u32, abi::Host>(MapKind::Array, 1, MapFlags::MMAPABLE),
             Self::Addresses => {
                 MapShape::of::<abi::Address, abi::Owner>(MapKind::Hash, limits.addresses, lazy)
             }

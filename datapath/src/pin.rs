@@ -4,12 +4,14 @@
 //! DIR/maps/NAME        every map that the programs use
 //! DIR/links/ID-from    what is attached for an endpoint, from-endpoint …
 //! DIR/links/ID-to      … and to-endpoint
+//! DIR/links/host-IFINDEX-from, -to    the same of a device that the host is judged at
 //! ```
 //!
 //! A directory belongs to one process at a time: [`PinDir`] holds a lock on it,
 //! which the kernel releases when the process ends, however it ends. Two
 //! instances with two directories share nothing.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -19,6 +21,9 @@ use porin_flow::EndpointId;
 
 use crate::error::PinError;
 use crate::sys::{self, Map, MapShape, TcxHook};
+
+/// How the names of the host's links begin.
+const HOST: &str = "host-";
 
 /// Where systems mount their BPF file system.
 const USUAL: &str = "/sys/fs/bpf";
@@ -122,11 +127,14 @@ impl PinDir {
     /// ingress of the host's side of its link, to-endpoint at the egress.
     #[must_use]
     pub fn link_path(&self, endpoint: EndpointId, hook: TcxHook) -> PathBuf {
-        let side = match hook {
-            TcxHook::Ingress => "from",
-            TcxHook::Egress => "to",
-        };
-        let name = format!("{}-{side}", endpoint.get());
+        let name = format!("{}-{}", endpoint.get(), side(hook));
+        self.root.join("links").join(name)
+    }
+
+    /// Where what judges the host at a device is pinned.
+    #[must_use]
+    pub fn host_link_path(&self, ifindex: u32, hook: TcxHook) -> PathBuf {
+        let name = format!("{HOST}{ifindex}-{}", side(hook));
         self.root.join("links").join(name)
     }
 
@@ -193,6 +201,19 @@ impl PinDir {
         Ok(links)
     }
 
+    /// The devices at which something pinned judges the host, in order.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be read.
+    pub fn host_links(&self) -> Result<BTreeSet<u32>, PinError> {
+        let names = names(&self.root.join("links"))?;
+        let of_host = names.iter().filter_map(|name| name.strip_prefix(HOST));
+        Ok(of_host
+            .filter_map(|name| name.split_once('-')?.0.parse().ok())
+            .collect())
+    }
+
     /// Takes a pinned map away; one that is not there is no error.
     ///
     /// # Errors
@@ -209,15 +230,16 @@ impl PinDir {
     ///
     /// If the kernel refuses, or the file cannot be removed.
     pub fn discard_link(&self, endpoint: EndpointId, hook: TcxHook) -> Result<(), PinError> {
-        let path = self.link_path(endpoint, hook);
-        if let Ok(link) = sys::Link::from_pin(&path) {
-            link.detach().map_err(|source| PinError::Call {
-                path: path.clone(),
-                source,
-            })?;
-        }
-        remove_file(&crate::link::aside(&path))?;
-        remove_file(&path)
+        discard(&self.link_path(endpoint, hook))
+    }
+
+    /// As [`discard_link`](Self::discard_link), for a device that the host is judged at.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn discard_host_link(&self, ifindex: u32, hook: TcxHook) -> Result<(), PinError> {
+        discard(&self.host_link_path(ifindex, hook))
     }
 
     /// Takes every pin and the directory away. Links are taken off their hooks first.
@@ -229,6 +251,11 @@ impl PinDir {
         let mut result = Ok(());
         for (endpoint, hook) in self.links()? {
             result = result.and(self.discard_link(endpoint, hook));
+        }
+        for ifindex in self.host_links()? {
+            for hook in [TcxHook::Ingress, TcxHook::Egress] {
+                result = result.and(self.discard_host_link(ifindex, hook));
+            }
         }
         for name in self.map_names()? {
             result = result.and(self.unpin_map(&name));
@@ -243,6 +270,25 @@ impl PinDir {
             }
             _ => result,
         }
+    }
+}
+
+/// Takes a pinned link off its hook and its pin away.
+fn discard(path: &Path) -> Result<(), PinError> {
+    if let Ok(link) = sys::Link::from_pin(path) {
+        link.detach().map_err(|source| PinError::Call {
+            path: path.to_owned(),
+            source,
+        })?;
+    }
+    remove_file(&crate::link::aside(path))?;
+    remove_file(path)
+}
+
+fn side(hook: TcxHook) -> &'static str {
+    match hook {
+        TcxHook::Ingress => "from",
+        TcxHook::Egress => "to",
     }
 }
 

@@ -5,20 +5,24 @@ use std::time::Duration;
 
 use crate::sys::{CallError, Command, Program, SkbFields, TcxHook, TestInput};
 
-/// Which of the two programs.
+/// Which of the programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Hook {
     /// What an endpoint sends.
     FromEndpoint,
     /// What it is to receive.
     ToEndpoint,
+    /// What comes by a device that leads out of the node, for the host.
+    FromNetwork,
+    /// What the host sends by such a device.
+    ToNetwork,
 }
 
 impl Hook {
     pub(crate) const fn tcx(self) -> TcxHook {
         match self {
-            Self::FromEndpoint => TcxHook::Ingress,
-            Self::ToEndpoint => TcxHook::Egress,
+            Self::FromEndpoint | Self::FromNetwork => TcxHook::Ingress,
+            Self::ToEndpoint | Self::ToNetwork => TcxHook::Egress,
         }
     }
 }

@@ -13,7 +13,7 @@ use std::mem::offset_of;
 
 use porin_datapath::abi::{
     Abi, Address, Counter, Endpoint, Event, FlowBucket, FlowEntry, FlowKey, Fragment, FragmentKey,
-    Node, Owner, PolicyEntry, PolicyKey, Prefix, Side,
+    Host, Node, Owner, PolicyEntry, PolicyKey, Prefix, Side,
 };
 use porin_datapath::object;
 
@@ -112,6 +112,7 @@ fn rust_mirrors_the_objects_types() {
     assert_eq!(layouts["address"].0 as usize, size_of::<Address>());
     mirrors! { &layouts;
         Endpoint = "endpoint" { cell, lease, born, ifindex, id, identity, ipv4, ipv6, reserved }
+        Host = "host" { own as "self", previous, deadline }
         Node = "node" { address_epoch, next_epoch, secret }
         Abi = "abi" { version, reserved }
         Owner = "owner" { identity, flags }

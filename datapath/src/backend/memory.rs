@@ -287,6 +287,10 @@ impl MemoryDatapath {
             return Ruling::before_policy(DropReason::NOT_READY);
         };
         let (direction, own, far, wrong) = match hook {
+            // The host is not among the endpoints of these tables.
+            Hook::FromNetwork | Hook::ToNetwork => {
+                return Ruling::before_policy(DropReason::UNKNOWN_ENDPOINT);
+            }
             Hook::FromEndpoint => (
                 Direction::Egress,
                 packet.source,

@@ -8,6 +8,7 @@ mod addresses;
 mod counters;
 mod endpoints;
 mod flows;
+mod host;
 mod policies;
 mod slots;
 
@@ -18,5 +19,6 @@ pub(crate) use addresses::AddressTable;
 pub(crate) use counters::Counters;
 pub(crate) use endpoints::{EndpointTable, inline};
 pub(crate) use flows::FlowTable;
+pub(crate) use host::HostTable;
 pub(crate) use policies::{PolicyTables, Staged, decode_entry, decode_key, direction_of};
 pub(crate) use slots::Slots;

@@ -20,7 +20,7 @@ use crate::traffic::{Datagrams, Echo, Talk, unspecified};
 
 const PORT: u16 = 8080;
 
-fn pinned(config: &Config, directory: &Path) -> Config {
+pub(crate) fn pinned(config: &Config, directory: &Path) -> Config {
     Config {
         pins: Pins::Dir(directory.to_owned()),
         ..config.clone()

@@ -9,6 +9,7 @@
 mod changes;
 #[path = "../common/mod.rs"]
 mod common;
+mod host;
 mod lifetime;
 mod scene;
 mod traffic;
@@ -25,16 +26,22 @@ use crate::common::role;
 type Body = fn(&Config) -> Outcome;
 
 /// Tests that run with every loader and either way to attach.
-const EVERYWHERE: [(&str, Body); 5] = [
+const EVERYWHERE: [(&str, Body); 8] = [
     ("verdicts_are_the_policys", verdicts::of_policy),
     ("nothing_passes_before_a_policy", verdicts::not_ready),
     ("forged_sources_are_dropped", verdicts::forged),
     ("change_stops_a_stream_at_once", changes::stream),
     ("adoption_leaves_no_gap", lifetime::adoption_under_traffic),
+    ("host_is_judged_at_its_devices", host::judged),
+    (
+        "ac_49_host_policy_of_the_dead_reverts",
+        host::trial_of_the_dead,
+    ),
+    ("host_is_adopted", host::adopted),
 ];
 
 /// Tests that run once, as the build prefers it.
-const ONCE: [(&str, Body); 14] = [
+const ONCE: [(&str, Body); 18] = [
     ("deny_rule_is_named", verdicts::deny_rule),
     ("peers_outside_are_known_by_prefix", verdicts::outside),
     ("large_packets_pass_whole", verdicts::large),
@@ -55,11 +62,19 @@ const ONCE: [(&str, Body); 14] = [
     ("failed_addition_leaves_nothing", lifetime::failed_addition),
     ("pod_that_went_is_forgotten", lifetime::device_went),
     ("closing_leaves_nothing", lifetime::close),
+    ("ac_49_host_policy_has_to_be_confirmed", host::trial),
+    ("nobody_takes_the_hosts_or_a_pods_address", host::forged),
+    ("host_judges_pods_at_their_devices", host::toward_pods),
+    ("host_that_cannot_be_is_as_before", host::refused),
 ];
 
 fn main() -> ExitCode {
     if let Some((role, arguments)) = role() {
-        return match lifetime::play(&role, &arguments) {
+        let played = match role.as_str() {
+            "lock-out" => host::lock_out(&arguments),
+            _ => lifetime::play(&role, &arguments),
+        };
+        return match played {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{role}: {error}");

@@ -16,6 +16,7 @@ mod differential;
 mod flows;
 mod gate;
 mod icmp;
+mod network;
 mod node;
 mod odd;
 mod random;
@@ -119,6 +120,14 @@ const TESTS: &[(&str, Body)] = &[
     ),
     ("adoption_mends", adoption::what_was_cut_short_is_made_whole),
     ("adoption_refuses", adoption::another_version_is_refused),
+    ("host_masquerade", network::masquerade),
+    (
+        "host_masquerade_opens_no_socket",
+        network::masquerade_opens_no_socket,
+    ),
+    ("host_whose_matter", network::whose_matter),
+    ("host_link_matters", network::link_matters),
+    ("host_flows", network::host_flows),
     ("differential", differential::kernel_and_map_state_agree),
     (
         "revocation",
