@@ -350,6 +350,17 @@ INLINE int flow_renew(struct crossing *c, const struct packet *p, struct side *s
 	return 0;
 }
 
+/* An echo reply that is no answer is a message of its own, which opens nothing. With
+ * identifier 0 both ends of an echo look alike, and the one who asked may have sent it. */
+INLINE bool flow_unasked(struct crossing *c, struct packet *p, struct flow_key *key, __u64 *bound,
+			 bool *upper, struct place *at)
+{
+	p->flags = (p->flags & ~PACKET_ECHO_REPLY) | PACKET_ONE_WAY;
+	*upper = flow_key(p, key);
+	*bound = flow_bind(key, c->secret);
+	return flow_find(key, *bound, c->now, at);
+}
+
 /* The whole judgement of an ordinary packet. 0, or the reason to drop. */
 INLINE int flow_cross(struct crossing *c, const struct endpoint *ep, struct packet *p)
 {
@@ -364,13 +375,8 @@ INLINE int flow_cross(struct crossing *c, const struct endpoint *ep, struct pack
 	upper = flow_key(p, &key);
 	bound = flow_bind(&key, c->secret);
 	found = flow_find(&key, bound, c->now, &at);
-	if (!found && p->flags & PACKET_ECHO_REPLY) {
-		/* Nobody asked: a message of its own, which opens nothing. */
-		p->flags = (p->flags & ~PACKET_ECHO_REPLY) | PACKET_ONE_WAY;
-		upper = flow_key(p, &key);
-		bound = flow_bind(&key, c->secret);
-		found = flow_find(&key, bound, c->now, &at);
-	}
+	if (unlikely(p->flags & PACKET_ECHO_REPLY) && (!found || upper == (at.flow->origin & 1)))
+		found = flow_unasked(c, p, &key, &bound, &upper, &at);
 	if (!found)
 		goto fresh;
 	flow = at.flow;
@@ -403,6 +409,8 @@ INLINE int flow_cross(struct crossing *c, const struct endpoint *ep, struct pack
 	if (forward || !never)
 		return reason;
 fresh:
+	if (unlikely(p->flags & PACKET_ECHO_REPLY))
+		flow_unasked(c, p, &key, &bound, &upper, &at);
 	reason = find_peer(c, p);
 	if (reason)
 		return reason;

@@ -6,7 +6,7 @@
 #include "endpoint.h"
 
 #define FRAGMENT_LIFETIME (30ULL * 1000 * 1000 * 1000)
-#define FRAGMENT_FLAGS (PACKET_PORTLESS | PACKET_ONE_WAY | PACKET_ECHO_REPLY)
+#define FRAGMENT_FLAGS (PACKET_PORTLESS | PACKET_ONE_WAY | PACKET_ECHO_REPLY | PACKET_ECHO_REQUEST)
 
 INLINE void fragment_key(const struct packet *p, struct fragment_key *key)
 {
@@ -38,6 +38,8 @@ static __noinline int fragment_recall(struct packet *p, __u64 now)
 		p->port = bpf_htons(p->icmp_type);
 	if (p->flags & PACKET_PORTLESS)
 		p->port = 0;
+	if (p->flags & PACKET_ECHO_REQUEST)
+		p->tcp_flags = TCP_SYN;
 	return 0;
 }
 

@@ -42,6 +42,7 @@ enum packet_flag {
 	PACKET_ICMP_ERROR = 0x10,     /* judged by the flow it quotes */
 	PACKET_FIRST_FRAGMENT = 0x20, /* to be remembered once allowed */
 	PACKET_LATER_FRAGMENT = 0x40, /* ports are those of its first */
+	PACKET_ECHO_REQUEST = 0x80,   /* begins, and never answers */
 };
 
 struct packet {
@@ -62,7 +63,7 @@ struct packet {
 	__u8 protocol;
 	__u8 fragment_protocol;
 	__u8 hop_limit;
-	__u8 tcp_flags; /* an echo request bears TCP_SYN: it begins, and never answers */
+	__u8 tcp_flags; /* an echo request bears TCP_SYN */
 	__u8 icmp_type;
 	__u8 icmp_code;
 	__u8 flags;
@@ -140,6 +141,7 @@ INLINE void parse_icmp(struct packet *p, const __u8 *h, __u8 request, __u8 reply
 		p->source_port = id;
 		p->destination_port = 0;
 		p->tcp_flags = TCP_SYN;
+		p->flags |= PACKET_ECHO_REQUEST;
 	} else if (h[0] == reply) {
 		p->source_port = 0;
 		p->destination_port = id;

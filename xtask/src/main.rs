@@ -9,6 +9,7 @@ mod packages;
 mod peers;
 mod report;
 mod setup;
+mod soak;
 mod suite;
 mod workspace;
 
@@ -53,6 +54,8 @@ enum Task {
     Report(report::Options),
     /// Ask a real peer and our engine about random worlds, and compare their answers.
     Differential(differential::Options),
+    /// Run the tests that have a full size at that size.
+    Soak(soak::Options),
     /// Hold a law of the policy engine against whatever libFuzzer thinks of.
     Fuzz(fuzz::Options),
 }
@@ -85,6 +88,7 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Bpf { check: false } => bpf::rebuild(&workspace).map(|()| ExitCode::SUCCESS),
         Task::Report(options) => report::run(&workspace, &options).map(|()| ExitCode::SUCCESS),
         Task::Differential(options) => differential::run(&workspace, &options),
+        Task::Soak(options) => soak::run(&workspace, &options),
         Task::Fuzz(options) => fuzz::run(&workspace, &options),
     }
 }

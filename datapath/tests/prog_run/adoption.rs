@@ -24,7 +24,7 @@ fn config(loader: Loader, root: &Path) -> Config {
 }
 
 /// A node with A (port 80 of B only) and B (open), on the datapath that `start` gives.
-fn node(mut datapath: Datapath, devices: [u32; 2]) -> Result<Node, Failed> {
+pub(crate) fn node(mut datapath: Datapath, devices: [u32; 2]) -> Result<Node, Failed> {
     let events = datapath.events().ok_or("the events are there once")?;
     Ok(Node {
         datapath,
@@ -252,7 +252,7 @@ fn silence(loader: Loader, root: &Path) -> Outcome {
 }
 
 /// Every flow was last seen this many ticks earlier than it was.
-fn rest(flows: &Map, ticks: u32) -> Outcome {
+pub(crate) fn rest(flows: &Map, ticks: u32) -> Outcome {
     let offset = std::mem::offset_of!(FlowBucket, expires);
     let mut buckets = Vec::new();
     flows.for_each(|index, bucket| buckets.push((index.to_vec(), bucket.to_vec())))?;

@@ -78,6 +78,25 @@ pub(crate) fn echoes(loader: Loader) -> Outcome {
     })
 }
 
+/// With the identifier 0 both ends of an echo look alike: who asks may still not answer.
+pub(crate) fn nobody_answers_himself(loader: Loader) -> Outcome {
+    open(loader, |node| {
+        let (asks, asked) = (
+            may_ping(Direction::Egress, ID_B),
+            may_ping(Direction::Ingress, ID_A),
+        );
+        node.datapath.install(&[(A, &asks), (B, &asked)])?;
+        for (a, b) in [(v4(A), v4(B)), (v6(A), v6(B))] {
+            for id in [0, 1] {
+                assert_eq!(node.cross(A, &echo(a, b, true, id)).reason(), None);
+                assert_eq!(node.cross(A, &echo(a, b, false, id)).reason(), DENIED);
+                assert_eq!(node.cross(B, &echo(b, a, false, id)).reason(), None);
+            }
+        }
+        Ok(())
+    })
+}
+
 /// An error of `from` to `to` about `quoted`.
 fn error(from: IpAddr, to: IpAddr, quoted: &Frame, keep: usize) -> Frame {
     let kind = if from.is_ipv4() { 3 } else { 1 };

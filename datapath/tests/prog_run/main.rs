@@ -15,6 +15,7 @@ mod cost;
 mod differential;
 mod flows;
 mod gate;
+mod histories;
 mod icmp;
 mod network;
 mod node;
@@ -90,6 +91,7 @@ const TESTS: &[(&str, Body)] = &[
     ("unknown_protocols", odd::unknown_protocols),
     ("fragments", odd::fragments),
     ("echoes", icmp::echoes),
+    ("nobody_answers_himself", icmp::nobody_answers_himself),
     ("icmp_errors", icmp::errors),
     ("address_resolution", icmp::address_resolution),
     ("neighbour_discovery", icmp::neighbour_discovery),
@@ -129,6 +131,7 @@ const TESTS: &[(&str, Body)] = &[
     ("host_link_matters", network::link_matters),
     ("host_flows", network::host_flows),
     ("differential", differential::kernel_and_map_state_agree),
+    ("differential_histories", histories::kernel_and_model_agree),
     (
         "revocation",
         revocation::what_is_not_allowed_now_does_not_pass,
