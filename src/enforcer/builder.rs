@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use crate::datapath::{self, Datapath, Limits, Loader, Pins};
 use crate::flow::FlowBuilder;
-use crate::identity::{Families, Identities, LabelFilter};
+use crate::identity::{Families, Identities, IdentityId, LabelFilter};
 use crate::policy::{Options, PolicySet, Resolver};
 
 use super::attribution::Known;
 use super::blocks::Blocks;
 use super::core::Enforcer;
 use super::error::OpenError;
+use super::host::{HOST, Host, HostSpec};
 
 /// How an [`Enforcer`] is set up. Without further words: nothing is pinned, policies are
 /// understood strictly, both address families are spoken.
@@ -23,6 +24,7 @@ pub struct Builder {
     options: Options,
     filter: LabelFilter,
     addresses: Vec<IpAddr>,
+    host: Option<HostSpec>,
     datapath: datapath::Config,
 }
 
@@ -57,6 +59,13 @@ impl Builder {
         self
     }
 
+    /// Puts the node itself under the rules that select nodes. Without this nothing of what the
+    /// node sends or receives is judged.
+    pub fn host(mut self, host: HostSpec) -> Self {
+        self.host = Some(host);
+        self
+    }
+
     /// Pins everything in this directory of a BPF file system, and adopts what is pinned there.
     pub fn pins(mut self, directory: impl AsRef<Path>) -> Self {
         self.datapath.pins = Pins::Dir(PathBuf::from(directory.as_ref()));
@@ -86,7 +95,16 @@ impl Builder {
     pub fn open(self) -> Result<Enforcer, OpenError> {
         let families = self.datapath.families;
         let mut identities = Identities::new(families);
-        let policies = PolicySet::new(self.options.families(families));
+        let options = self.options.families(families);
+        let policies = PolicySet::new(match self.host {
+            Some(_) => options.host_firewall(true),
+            None => options,
+        });
+        if let (Some(host), Some(labels)) = (&self.host, identities.labels(IdentityId::HOST)) {
+            let labels = host.labelled(labels);
+            // A reserved number takes any labels.
+            let _ = identities.insert_fixed(IdentityId::HOST, labels);
+        }
         // The resolver begins with the snapshot; only what comes after it is a delta.
         let resolver = Resolver::new(&policies, &identities.snapshot());
         identities.take_delta();
@@ -98,7 +116,7 @@ impl Builder {
         let adopted: BTreeMap<_, _> = left.map(|left| (left.spec.ifindex, left.spec)).collect();
         let last_id = adopted.values().map(|left| left.id.get()).max();
         let events = datapath.events();
-        Ok(Enforcer {
+        let mut enforcer = Enforcer {
             filter: self.filter,
             identities,
             criteria: policies.criteria(),
@@ -107,6 +125,7 @@ impl Builder {
             resolver,
             blocks,
             endpoints: BTreeMap::new(),
+            host: self.host.map(Host::new),
             named: BTreeSet::new(),
             in_step: true,
             last_id: last_id.unwrap_or(0),
@@ -115,6 +134,9 @@ impl Builder {
             flows: FlowBuilder::new(&self.node),
             datapath,
             events,
-        })
+        };
+        let host = enforcer.described(HOST, IdentityId::HOST, "host");
+        enforcer.known.put(host, &[]);
+        Ok(enforcer)
     }
 }

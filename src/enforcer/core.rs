@@ -16,6 +16,7 @@ use super::attribution::Known;
 use super::blocks::Blocks;
 use super::builder::Builder;
 use super::error::{CloseError, EndpointError};
+use super::host::Host;
 use super::spec::EndpointSpec;
 
 /// Identities, policies, datapath and flows of one node, kept in step.
@@ -49,6 +50,7 @@ pub struct Enforcer {
     pub(super) resolver: Resolver,
     pub(super) blocks: Blocks,
     pub(super) endpoints: BTreeMap<EndpointId, Attached>,
+    pub(super) host: Option<Host>,
     /// The identities whose ports the resolver knows by name.
     pub(super) named: BTreeSet<IdentityId>,
     /// Whether the policies in force know of every identity: a change that stops halfway leaves some
@@ -178,7 +180,11 @@ impl Enforcer {
     pub fn tick(&mut self, now: Duration) -> Result<(), EndpointError> {
         self.identities.expire(now);
         self.blocks.expire(now);
-        Ok(self.blocks.write(&mut self.datapath)?)
+        self.blocks.write(&mut self.datapath)?;
+        if self.notice_host() {
+            self.forget_idle_blocks(now)?;
+        }
+        Ok(())
     }
 
     /// Takes everything out of the kernel: programs, tables and pins.
@@ -196,14 +202,20 @@ impl Enforcer {
         self.datapath.keep();
     }
 
-    /// Tells the resolver what the endpoints of each identity call their ports.
-    fn name_ports(&mut self) {
+    /// What the endpoints of each identity call their ports.
+    pub(super) fn port_names(&self) -> BTreeMap<IdentityId, PortNames> {
         let mut names: BTreeMap<IdentityId, PortNames> = BTreeMap::new();
         for attached in self.endpoints.values() {
             for identity in attached.identities() {
                 names.entry(identity).or_default().add(&attached.spec.ports);
             }
         }
+        names
+    }
+
+    /// Tells the resolver what the endpoints of each identity call their ports.
+    fn name_ports(&mut self) {
+        let names = self.port_names();
         for gone in std::mem::take(&mut self.named) {
             if !names.contains_key(&gone) {
                 self.resolver.set_named_ports(gone, PortNames::default());
@@ -230,6 +242,7 @@ impl Enforcer {
         let in_step = std::mem::replace(&mut self.in_step, false);
         let renewed = self.renew(&delta, in_step)?;
         self.write(&renewed, in_step)?;
+        self.renew_host::<E>(!delta.is_empty() || !in_step)?;
         for (id, attached) in &mut self.endpoints {
             let basis = attached.basis();
             if let Some(Renewed { policy, .. }) = renewed.get(&basis) {

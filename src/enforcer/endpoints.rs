@@ -11,10 +11,11 @@ use crate::identity::{IdentityId, Labels, key, source};
 
 use super::core::{Attached, Enforcer};
 use super::error::EndpointError;
+use super::host::HOST;
 use super::spec::EndpointSpec;
 
 /// Numbers stay below what Hubble's records of endpoints usually show.
-const MAX_ID: u32 = 65_535;
+const MAX_ID: u32 = HOST.get() - 1;
 
 impl Enforcer {
     /// Adds an endpoint: attach, give it its identity and addresses, compute its policy, write the
@@ -147,6 +148,19 @@ impl Enforcer {
             self.datapath
                 .remove_endpoint(left.id)
                 .map_err(|source| EndpointError::Attach { endpoint, source })?;
+        }
+        if self.host.is_none() {
+            let endpoint = "host".to_owned();
+            self.datapath
+                .detach_host()
+                .map_err(|source| EndpointError::Attach { endpoint, source })?;
+        }
+        self.forget_left_prefixes()
+    }
+
+    pub(super) fn forget_left_prefixes(&mut self) -> Result<(), EndpointError> {
+        if self.host_stands_on_left() {
+            return Ok(());
         }
         let left = self.datapath.prefixes().map(|(prefix, _)| prefix);
         let stale: Vec<_> = left
@@ -410,7 +424,7 @@ impl Enforcer {
         Ok(interned.id)
     }
 
-    fn described(&self, id: EndpointId, identity: IdentityId, name: &str) -> Endpoint {
+    pub(super) fn described(&self, id: EndpointId, identity: IdentityId, name: &str) -> Endpoint {
         let labels = self
             .identities
             .labels(identity)

@@ -106,6 +106,9 @@ pub enum PolicyError {
     /// The kernel's tables do not take it.
     #[error("cannot write the tables")]
     Apply(#[from] ApplyError),
+    /// The host cannot be put under its policy.
+    #[error("cannot put the host under its policy")]
+    Host(#[source] AttachError),
     /// The new set is in force, and blocks that nobody names any more cannot be removed, or endpoints
     /// that nothing tells apart any more cannot share an identity again.
     #[error(

@@ -11,6 +11,8 @@
 //! * Endpoints with equal labels share an identity, unless a rule in force tells them apart by their
 //!   addresses or by what they call their ports; then each has one of its own, which every table
 //!   knows before it is used.
+//! * The node itself is under the rules that select nodes only if it was asked for
+//!   ([`Builder::host`]), and a policy that cuts the node off can be made to revert by itself.
 //! * Identities are derived from labels, so a process that starts after one that was killed finds
 //!   its own numbers in the pinned tables and takes them over without a gap.
 //!
@@ -25,10 +27,12 @@ mod core;
 mod endpoints;
 mod error;
 mod events;
+mod host;
 mod policies;
 mod spec;
 
 pub use self::core::Enforcer;
 pub use builder::Builder;
 pub use error::{CloseError, EndpointError, OpenError, PolicyError};
+pub use host::HostSpec;
 pub use spec::EndpointSpec;

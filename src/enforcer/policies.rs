@@ -1,6 +1,6 @@
 //! A change of policies, as one transaction.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -21,7 +21,9 @@ impl Enforcer {
     /// 3. The kernel begins to tell these blocks apart, and endpoints with equal labels that the new
     ///    set tells apart by address.
     /// 4. The tables of the new set are put in force, those whose content changed, in one batch.
-    /// 5. Blocks that nobody names any more are forgotten, and endpoints that nothing tells apart any
+    /// 5. The policy of the host is put in force, if the host is to have one: on trial, if it was said
+    ///    [so](super::HostSpec::confirm).
+    /// 6. Blocks that nobody names any more are forgotten, and endpoints that nothing tells apart any
     ///    more share an identity again.
     ///
     /// So no packet is judged by a set that does not know its sender.
@@ -41,8 +43,7 @@ impl Enforcer {
     {
         let mut next = self.policies.clone();
         let report = next.load(files).map_err(PolicyError::Refused)?;
-        let labelled = |block: IpNet| (block, next.block_labels(&block));
-        let wanted: BTreeMap<_, _> = next.prefixes().into_iter().map(labelled).collect();
+        let wanted = self.wanted_blocks(&next);
         let held = self.blocks.hold(&wanted, &mut self.identities, now)?;
         let criteria = next.criteria();
         if let Err(error) = self.put_in_force(&next, &criteria, &held, now) {
@@ -52,8 +53,7 @@ impl Enforcer {
         self.policies = next;
         self.criteria = criteria;
         self.blocks.settle(&held, &mut self.identities, now);
-        let unwanted = self.blocks.unwanted(&wanted);
-        self.forget_blocks(&unwanted, now)
+        self.forget_idle_blocks(now)
             .and_then(|()| self.divide_for_now(now))
             .map_err(PolicyError::Leftover)?;
         Ok(report)
@@ -82,7 +82,8 @@ impl Enforcer {
             self.blocks.write(&mut self.datapath)?;
         }
         self.resolver.update(next);
-        self.settle()
+        self.settle::<PolicyError>()?;
+        self.put_host_in_force(next)
     }
 
     /// The kernel refused: the tables of the set before are computed and in force, except where a
@@ -100,6 +101,13 @@ impl Enforcer {
         let _ = self.blocks.claim(held, now);
         let _ = self.blocks.write(&mut self.datapath);
         let _ = self.settle::<EndpointError>();
+    }
+
+    /// Forgets the blocks that neither the policies nor those that count for the host name any more.
+    pub(super) fn forget_idle_blocks(&mut self, now: Duration) -> Result<(), EndpointError> {
+        let wanted = self.wanted_blocks(&self.policies);
+        let unwanted = self.blocks.unwanted(&wanted);
+        self.forget_blocks(&unwanted, now)
     }
 
     fn forget_blocks(

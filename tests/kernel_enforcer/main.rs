@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
+mod gateway;
 mod policies;
 mod world;
 
@@ -53,6 +54,15 @@ fn main() -> std::process::ExitCode {
             in_world(reused)
         }),
         Test::new("kernel_nobody_outside_is_the_host", || in_world(host)),
+        Test::new("kernel_the_host_has_its_own_policy", || {
+            in_world(gateway::own_policy)
+        }),
+        Test::new("kernel_ac_49_a_host_policy_is_confirmed_or_reverts", || {
+            in_world(gateway::trial)
+        }),
+        Test::new("kernel_a_host_is_adopted_and_given_up", || {
+            in_world(gateway::restarted)
+        }),
         Test::new("kernel_a_restart_with_other_addresses_has_no_gap", || {
             in_world(restarted)
         }),
@@ -416,12 +426,18 @@ fn host(world: &World) -> Outcome {
     Ok(())
 }
 
-fn restarted(world: &World) -> Outcome {
+/// A BPF file system that only this thread sees.
+fn bpffs() -> Result<tempfile::TempDir, Failed> {
     let directory = tempfile::tempdir()?;
     unshare(CloneFlags::CLONE_NEWNS)?;
     let none: Option<&str> = None;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
     mount_bpffs(directory.path())?;
+    Ok(directory)
+}
+
+fn restarted(world: &World) -> Outcome {
+    let directory = bpffs()?;
     let pins = directory.path().join("node");
     let next = || -> Result<Enforcer, Failed> {
         let mut enforcer = open().pins(&pins).open()?;

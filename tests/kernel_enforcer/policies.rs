@@ -71,3 +71,25 @@ spec:
   - to: [{podSelector: {matchLabels: {app: server}}}]
     ports: [{port: web}]
 "#;
+
+pub(crate) const GATEWAY_MAY: &str = r#"
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: gateway-may}
+spec:
+  nodeSelector: {matchLabels: {role: gateway}}
+  ingress:
+  - fromCIDR: [10.78.3.0/29]
+    toPorts: [{ports: [{port: "8080", protocol: TCP}]}]
+"#;
+
+pub(crate) const GATEWAY_SHUT: &str = r#"
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: gateway-shut}
+spec:
+  nodeSelector: {matchLabels: {role: gateway}}
+  ingress:
+  - fromCIDR: [10.78.3.8/29]
+    toPorts: [{ports: [{port: "8080", protocol: TCP}]}]
+"#;

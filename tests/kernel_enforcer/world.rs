@@ -87,7 +87,7 @@ pub(crate) fn in_world(test: fn(&World) -> Outcome) -> Outcome {
     node.run(|| test(&world))?
 }
 
-fn echo(mut stream: TcpStream) {
+pub(crate) fn echo(mut stream: TcpStream) {
     let mut byte = [0];
     while stream.read_exact(&mut byte).is_ok() && stream.write_all(&byte).is_ok() {}
 }

@@ -56,6 +56,10 @@ fn main() -> std::process::ExitCode {
             broken_policy,
         ),
         Test::new(
+            "kernel_ac_49_host_policy_is_confirmed_by_a_signal",
+            host_policy,
+        ),
+        Test::new(
             "kernel_wrong_from_the_start_leaves_nothing",
             wrong_from_the_start,
         ),
@@ -202,6 +206,9 @@ interface = "server"
 addresses = ["10.77.2.2"]
 labels = { app = "server" }
 "#;
+
+/// Where a further table goes.
+const CONFIG_END: &str = "[[endpoint]]";
 
 struct Node {
     process: Process,
@@ -412,6 +419,76 @@ fn broken_policy() -> Outcome {
         ] {
             assert!(denied.contains(part), "{part} is not in {denied}");
         }
+        Ok(())
+    })
+}
+
+/// The link to the client is the way out of the node; nobody but the client may use port 7070.
+const HOST_POLICY: &str = r#"
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: host}
+spec:
+  nodeSelector: {matchLabels: {role: worker}}
+  ingress:
+  - toPorts: [{ports: [{port: "7070", protocol: TCP}]}]
+"#;
+
+fn host_policy() -> Outcome {
+    with_world(|world| {
+        let config = world.dir.join("node.toml");
+        let host = |confirm: u32| {
+            format!(
+                "[host]\ninterfaces = [\"client\"]\nlabels = {{ role = \"worker\" }}\n\
+                 confirm = {confirm}\n{CONFIG_END}"
+            )
+        };
+        let text = fs::read_to_string(&config)?;
+        let with = |confirm| text.replacen(CONFIG_END, &host(confirm), 1);
+        fs::write(&config, with(600))?;
+        fs::write(world.dir.join("policies/host.yaml"), HOST_POLICY)?;
+        let gateway = Ipv4Addr::new(10, 77, 1, 1);
+        let listen = |port| {
+            let listener = world.node.run(|| TcpListener::bind((gateway, port)))??;
+            thread::spawn(move || listener.incoming().flatten().for_each(drop));
+            Ok::<(), Box<dyn std::error::Error>>(())
+        };
+        let reaches = |port, limit| {
+            let to = SocketAddr::from((gateway, port));
+            let attempt = || TcpStream::connect_timeout(&to, limit).is_ok();
+            world.client.run(attempt).unwrap()
+        };
+        for port in [7070, 7071] {
+            listen(port).map_err(|error| error.to_string())?;
+        }
+        let start = || world.start(&["--keep-enforcing"]);
+        let node = start().map_err(|error| error.to_string())?;
+        node.wait_for("SIGUSR1 confirms it")?;
+        assert!(reaches(7070, PATIENCE) && !reaches(7071, SHORT));
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(node.process.id().try_into()?),
+            Signal::SIGUSR1,
+        )?;
+        node.wait_for("the host's policy is confirmed")?;
+        node.stop(Signal::SIGTERM)?;
+        assert!(!reaches(7071, SHORT), "kept");
+
+        // The same policy after a restart needs no confirmation; another one does.
+        fs::write(&config, with(1))?;
+        let node = start().map_err(|error| error.to_string())?;
+        let other = HOST_POLICY.replace("7070", "7071");
+        fs::write(world.dir.join("policies/host.yaml"), other)?;
+        node.wait_for("SIGUSR1 confirms it")?;
+        node.wait_for("was not confirmed; the one before it is in force")?;
+        assert!(reaches(7070, PATIENCE) && !reaches(7071, SHORT));
+        assert_eq!(node.told().matches("SIGUSR1").count(), 1);
+        node.stop(Signal::SIGTERM)?;
+        fs::write(&config, text)?;
+        world
+            .start(&[])
+            .map_err(|error| error.to_string())?
+            .stop(Signal::SIGTERM)?;
+        assert!(reaches(7071, PATIENCE), "given up with its configuration");
         Ok(())
     })
 }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use porin::identity::{Families, LabelFilter, Labels, Workload};
@@ -35,8 +36,23 @@ pub(crate) struct Config {
     pub(crate) filter: LabelFilter,
     /// Addresses of the node itself.
     pub(crate) addresses: Vec<IpAddr>,
+    /// The node itself, if it is to be judged.
+    pub(crate) host: Option<HostConfig>,
     /// The endpoints.
     pub(crate) endpoints: Vec<EndpointConfig>,
+}
+
+/// How the node itself is judged.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct HostConfig {
+    /// The devices that lead out of the node.
+    pub(crate) interfaces: Vec<String>,
+    /// The node's labels.
+    #[serde(default)]
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Seconds in which a change of its policy has to be confirmed.
+    pub(crate) confirm: Option<NonZeroU32>,
 }
 
 /// Where flows go.
@@ -96,6 +112,7 @@ struct File {
     label_filter: Option<String>,
     #[serde(default)]
     addresses: Vec<IpAddr>,
+    host: Option<HostConfig>,
     #[serde(default, rename = "endpoint")]
     endpoints: Vec<EndpointTable>,
 }
@@ -200,6 +217,14 @@ impl Config {
             FamiliesName::Ipv6 => Families::V6,
         };
         let options = options(&file, families);
+        if file
+            .host
+            .as_ref()
+            .is_some_and(|host| host.interfaces.is_empty())
+        {
+            let reason = "is empty; name the devices that lead out of the node";
+            return Err(field("host.interfaces", reason.to_owned()));
+        }
         let endpoints = endpoints(path, base, &file)?;
         Ok(Self {
             node: file.node.unwrap_or_else(host_name),
@@ -215,6 +240,7 @@ impl Config {
             families,
             filter,
             addresses: file.addresses,
+            host: file.host,
             endpoints,
         })
     }
@@ -349,6 +375,8 @@ labels = { app = "api" }
     fn the_sample_is_good() {
         let config = parse(include_str!("../../node.toml")).unwrap();
         assert_eq!(config.endpoints.len(), 2);
+        let host = config.host.unwrap();
+        assert_eq!(host.confirm.map(NonZeroU32::get), Some(60));
     }
 
     #[test]
@@ -366,6 +394,11 @@ labels = { app = "api" }
                 "orchestrator",
             ),
             (GOOD.replace("10.0.1.5", "10.0.1"), "10.0.1"),
+            (format!("{GOOD}[host]\ninterfaces = []"), "host.interfaces"),
+            (
+                format!("{GOOD}[host]\ninterfaces = [\"eth0\"]\nconfirm = 0"),
+                "nonzero",
+            ),
         ];
         for (text, reason) in wrong {
             let error = parse(&text).unwrap_err();

@@ -11,12 +11,15 @@ use rtnetlink::packet_route::link::LinkAttribute;
 
 use super::config::DeviceConfig;
 
+/// The index of a device of the node, or why there is none.
+pub(crate) fn named(name: &str) -> Result<u32, String> {
+    if_nametoindex(name).map_err(|error| format!("interface `{name}`: {error}"))
+}
+
 /// The index of the device on the node's side, or why there is none.
 pub(crate) fn index(device: &DeviceConfig) -> Result<u32, String> {
     match device {
-        DeviceConfig::Interface(name) => {
-            if_nametoindex(name.as_str()).map_err(|error| format!("interface `{name}`: {error}"))
-        }
+        DeviceConfig::Interface(name) => named(name),
         DeviceConfig::Namespace { path, device } => peer(path, device)
             .map_err(|reason| format!("device `{device}` in `{}`: {reason}", path.display())),
     }

@@ -44,6 +44,8 @@ pub(crate) enum NodeError {
     Privilege(porin::datapath::probe::Missing),
     #[error("endpoint `{endpoint}`: {reason}")]
     Device { endpoint: String, reason: String },
+    #[error("host: {reason}")]
+    Host { reason: String },
     #[error("cannot read the policies in `{}`", path.display())]
     Policies { path: PathBuf, source: io::Error },
     #[error("cannot watch the policies in `{}`", path.display())]

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use porin::enforcer::{EndpointSpec, Enforcer};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use porin::enforcer::{EndpointSpec, Enforcer, HostSpec};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
 use super::bpffs::PinDirectory;
-use super::config::{Config, EndpointConfig};
+use super::config::{Config, EndpointConfig, HostConfig};
 use super::device;
 use super::error::{NodeError, with_causes};
 use super::output::Output;
@@ -24,6 +24,10 @@ pub(crate) struct Node {
     policies: Directory,
     output: Output,
     stop: Arc<AtomicBool>,
+    /// Somebody says that the node can still be reached.
+    confirmed: Arc<AtomicBool>,
+    /// Whether a policy of the host has to be confirmed.
+    on_trial: bool,
     began: Instant,
     lost: u64,
 }
@@ -36,6 +40,9 @@ impl Node {
         for signal in [SIGTERM, SIGINT] {
             signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(NodeError::Signals)?;
         }
+        let confirmed = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(SIGUSR1, Arc::clone(&confirmed)).map_err(NodeError::Signals)?;
+        let host = config.host.as_ref().map(host).transpose()?;
         let specs = config
             .endpoints
             .iter()
@@ -44,7 +51,10 @@ impl Node {
         let output = Output::open(&config.flows, config.format)?;
         let policies = Directory::watch(&config.policies)?;
         let pins = PinDirectory::open(&config.pins)?;
-        let enforcer = Enforcer::builder()
+        let builder = Enforcer::builder();
+        let enforcer = host
+            .into_iter()
+            .fold(builder, porin::enforcer::Builder::host)
             .node(&config.node)
             .options(config.options)
             .families(config.families)
@@ -63,13 +73,15 @@ impl Node {
             })?;
         // Those that were lost before are the account of the process before.
         let lost = enforcer.lost().map_or(0, |lost| lost.total());
-        let fresh = enforcer.adopted() == 0;
+        let fresh = enforcer.adopted() == 0 && enforcer.datapath().host().is_none();
         let mut node = Self {
             enforcer,
             pins,
             policies,
             output,
             stop,
+            confirmed,
+            on_trial: false,
             began: Instant::now(),
             lost,
         };
@@ -118,6 +130,7 @@ impl Node {
                 self.reload();
             }
             self.tell_losses();
+            self.follow_trial();
             if let Err(error) = self.enforcer.tick(self.began.elapsed()) {
                 eprintln!(
                     "porin-node: tables cannot be written: {}",
@@ -173,6 +186,29 @@ impl Node {
         }
     }
 
+    /// Confirms the host's policy when told so, and says how its trials begin and end.
+    fn follow_trial(&mut self) {
+        if self.confirmed.swap(false, Ordering::Relaxed) {
+            match self.enforcer.confirm_host(self.began.elapsed()) {
+                Ok(()) => {
+                    self.on_trial = false;
+                    eprintln!("porin-node: the host's policy is confirmed");
+                }
+                Err(error) => eprintln!("porin-node: not confirmed: {}", with_causes(&error)),
+            }
+        }
+        let on_trial = self.enforcer.host_trial().is_some();
+        if on_trial && !self.on_trial {
+            eprintln!("porin-node: the host's policy is on trial; SIGUSR1 confirms it");
+        }
+        if !on_trial && self.on_trial {
+            eprintln!(
+                "porin-node: the host's policy was not confirmed; the one before it is in force"
+            );
+        }
+        self.on_trial = on_trial;
+    }
+
     /// A set that is wrong in any place changes nothing.
     fn reload(&mut self) {
         let kept = |reason: String| {
@@ -198,6 +234,22 @@ impl Node {
             Err(error) => kept(with_causes(&error)),
         }
     }
+}
+
+fn host(host: &HostConfig) -> Result<HostSpec, NodeError> {
+    let failed = |reason| NodeError::Host { reason };
+    let devices = host.interfaces.iter().map(|name| device::named(name));
+    let devices = devices.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let labelled = |spec: HostSpec, (key, value): (&String, &String)| spec.label(key, value);
+    let spec = host
+        .labels
+        .iter()
+        .try_fold(HostSpec::new(devices), labelled)
+        .map_err(|error| failed(error.to_string()))?;
+    Ok(match host.confirm {
+        Some(seconds) => spec.confirm(Duration::from_secs(seconds.get().into())),
+        None => spec,
+    })
 }
 
 fn spec(endpoint: &EndpointConfig) -> Result<EndpointSpec, NodeError> {
