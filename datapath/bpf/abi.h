@@ -33,15 +33,18 @@ enum identity {
 /*
  * skb->mark of a packet that left an endpoint of this node:
  *
- *   31                              8 7       1 0
- *  +---------------------------------+---------+---+
- *  |   source identity, low 24 bits  |  magic  | L |
- *  +---------------------------------+---------+---+
+ *   31                              8 7   6 5 4     1 0
+ *  +---------------------------------+-----+-+-------+-+
+ *  |   source identity, low 24 bits  |magic|P| magic |L|
+ *  +---------------------------------+-----+-+-------+-+
  *
- * L is bit 24 of the identity: it means something on this node only.
+ * P says that skb->hash is a proof (proof.h). L is bit 24 of the identity: it
+ * means something on this node only. The identity with magic and L, but without
+ * P, is called the stamp.
  */
 #define MARK_MAGIC 0x5eU
-#define MARK_MAGIC_MASK 0xfeU
+#define MARK_MAGIC_MASK 0xdeU
+#define MARK_PROVEN 0x20U
 #define MARK_LOCAL 0x01U
 #define MARK_IDENTITY_SHIFT 8
 #define IDENTITY_LOCAL_SHIFT 24
@@ -62,6 +65,7 @@ enum identity {
  * r      ready: without it every packet is dropped (NOT_READY)
  * table  slot in `tables`
  */
+#define SLOT_NONE 0xffffU /* more than there are */
 #define CELL_TABLE_MASK 0x7fffULL
 #define CELL_READY 0x8000ULL
 #define CELL_EPOCH_SHIFT 16
@@ -70,7 +74,7 @@ enum identity {
 struct endpoint {
 	__u64 cell;
 	__u64 lease;          /* ns of CLOCK_MONOTONIC after which all is dropped, 0 never */
-	__u64 born;           /* epoch at which this incarnation began */
+	__u64 born;           /* when this incarnation began, ns >> FLOW_AGE_SHIFT */
 	__u32 ifindex;        /* host side device; another value: the slot is not ours */
 	__u32 id;             /* number in observations */
 	__u32 identity;
@@ -98,6 +102,7 @@ struct node {
 	__u64 address_epoch; /* raised when a known address changes its identity */
 	__u64 next_epoch;    /* first epoch not given yet (user space only) */
 	__u64 secret;        /* drawn once; where flows lie nobody outside can tell */
+	__u64 born;          /* the last one given to an endpoint (user space only) */
 };
 
 /* Version and sizes the pinned maps were made with, one element. */
@@ -196,9 +201,8 @@ struct flow_key {
  * Denials are never remembered: absence is the safe state.
  */
 struct side {
-	__u64 cell;   /* endpoint.cell under which it was given, 0 never */
-	__u64 proof;  /* address epoch, bound to the key */
-	__u32 stamp;  /* mark that packets of the peer carry, 0 when it is not local */
+	__u64 seal;  /* endpoint.cell and address epoch, bound to the key; 0 never given */
+	__u32 stamp; /* mark that packets of the peer carry, 0 when it is not local */
 	__u32 cookie;
 };
 
@@ -212,26 +216,33 @@ enum flow_state {
 	FLOW_FIN_INITIATOR = 2,
 	FLOW_FIN_RESPONDER = 4,
 	FLOW_RESET = 8,
-	FLOW_FORWARDED = 16, /* leaves under the host's address for somebody behind it */
+	FLOW_FORWARDED = 16,   /* leaves under the host's address for somebody behind it */
+	FLOW_ESTABLISHED = 32, /* the handshake is over, or was never seen */
 };
 
 struct flow {
 	struct flow_key key;
 	struct side side[2];
-	__u64 origin; /* bit 0: which end began; the rest binds to the key */
-	__u32 state;  /* enum flow_state */
-	__u32 reserved;
+	__u32 state;      /* enum flow_state */
+	__u32 opened;     /* coarse clock >> FLOW_AGE_SHIFT */
+	__u16 slot[2];    /* of the endpoint behind each side */
+	__u32 handshake;  /* when the SYN passed, and once established how long it took;
+			  * clock >> FLOW_HANDSHAKE_SHIFT */
+	__u64 bytes[2];   /* of frames, by side that sends */
+	__u32 packets[2];
 };
 
-#define FLOW_CLOCK_SHIFT 30 /* ticks of 1.07 s */
+#define FLOW_CLOCK_SHIFT 30     /* ticks of 1.07 s */
+#define FLOW_AGE_SHIFT 22       /* 4.19 ms */
+#define FLOW_HANDSHAKE_SHIFT 10 /* 1.02 us */
 #define FLOW_WAYS 8
 
 /*
- * Fourteen cache lines. A flow lies in one of two buckets, in any way. What has
+ * Fifteen cache lines. A flow lies in one of two buckets, in any way. What has
  * to be known of every flow to find one, or to find room, stands in front.
  */
 struct flow_bucket {
-	__u32 tag[FLOW_WAYS];     /* part of what binds to the key, 0 free */
+	__u32 tag[FLOW_WAYS]; /* bit 0: which end began; part of what binds to the key; 0 free */
 	__u32 expires[FLOW_WAYS]; /* last tick (coarse clock >> FLOW_CLOCK_SHIFT) of its life */
 	struct flow flow[FLOW_WAYS];
 };
@@ -283,15 +294,15 @@ struct event {
 	__u32 length; /* whole frame, octets */
 	__be16 source_port;
 	__be16 destination_port;
-	__u8 kind;      /* enum event_kind */
+	__u8 kind; /* enum event_kind */
 	__u8 direction; /* enum direction */
-	__u8 reason;    /* enum drop_reason, 0 forwarded */
-	__u8 match;     /* enum policy_match */
+	__u8 reason; /* enum drop_reason, 0 forwarded */
+	__u8 match; /* enum policy_match */
 	__u8 protocol;
 	__u8 tcp_flags;
 	__u8 icmp_type;
 	__u8 icmp_code;
-	__u8 reply;  /* enum event_reply */
+	__u8 reply; /* enum event_reply */
 	__u8 family; /* 4, 6, 0 not IP */
 	__u8 reserved[2];
 };

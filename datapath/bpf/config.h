@@ -9,6 +9,9 @@
 const volatile __u32 world_ipv4 = 2;
 const volatile __u32 world_ipv6 = 2;
 
+/* A power of two, at most as many as there are endpoints, less one. */
+const volatile __u32 endpoint_mask = 1024 - 1;
+
 /* Buckets of flows, a power of two, less one. */
 const volatile __u32 flow_mask = 32768 - 1;
 

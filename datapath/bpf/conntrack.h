@@ -18,8 +18,9 @@
  */
 #pragma once
 
-#include "identity.h"
+#include "flow.h"
 #include "policy.h"
+#include "proof.h"
 
 /* Ticks of FLOW_CLOCK_SHIFT (1.07 s) after which a silent flow is forgotten. */
 #define IDLE_SHORTEST 9
@@ -29,144 +30,6 @@
 
 #define FLOW_FINISHED (FLOW_FIN_INITIATOR | FLOW_FIN_RESPONDER)
 #define FLOW_ENDING (FLOW_FINISHED | FLOW_RESET)
-
-/* Sorts the ends. True: the packet comes from the upper one. */
-INLINE bool flow_key(const struct packet *p, struct flow_key *key)
-{
-	__u32 ports = p->flags & PACKET_ONE_WAY ? 0xffff0000U | p->port : p->ports;
-	const union address *s = &p->source, *d = &p->destination;
-	bool upper;
-
-	upper = s->half[0] != d->half[0]   ? s->half[0] > d->half[0]
-		: s->half[1] != d->half[1] ? s->half[1] > d->half[1]
-					   : (__u16)ports > ports >> 16;
-	key->end[0] = upper ? *d : *s;
-	key->end[1] = upper ? *s : *d;
-	key->ports = upper ? ports >> 16 | ports << 16 : ports;
-	key->protocol = p->protocol | (p->flags & PACKET_ONE_WAY ? FLOW_ONE_WAY : 0);
-	return upper;
-}
-
-/*
- * Binds what is written into an entry to its key: an entry may be given to
- * another flow while a processor still holds it, and what is written then
- * must mean nothing there. Multilinear under odd multipliers that only this
- * node knows, so that nobody can choose flows that meet (Dietzfelbinger 1996).
- */
-INLINE __u64 flow_bind(const struct flow_key *key, __u64 secret)
-{
-	__u64 rest = key->ports | (__u64)key->protocol << 32;
-	__u64 bound = secret;
-
-	bound += key->end[0].half[0] * (0x9e3779b97f4a7c15ULL ^ secret << 1);
-	bound += key->end[0].half[1] * (0xc2b2ae3d27d4eb4fULL ^ secret << 2);
-	bound += key->end[1].half[0] * (0x165667b19e3779f9ULL ^ secret << 3);
-	bound += key->end[1].half[1] * (0xd6e8feb86659fd93ULL ^ secret << 4);
-	bound += rest * (0xff51afd7ed558ccdULL ^ secret << 5);
-	bound ^= bound >> 32;
-	bound *= 0xd6e8feb86659fd93ULL;
-	return bound ^ bound >> 32;
-}
-
-/* Where a flow lies. */
-struct place {
-	struct flow *flow;
-	__u32 *tag;
-	__u32 *expires;
-};
-
-INLINE __u32 flow_tag(__u64 bound)
-{
-	return (__u32)bound | 1;
-}
-
-/* The second bucket follows from the first and the tag, and the first from the second. */
-INLINE __u32 flow_index(__u64 bound, bool second)
-{
-	__u32 index = bound >> 32;
-
-	if (second)
-		index ^= flow_tag(bound) * 0x5bd1e995U;
-	return index & flow_mask;
-}
-
-INLINE bool same_key(const struct flow_key *a, const struct flow_key *b)
-{
-	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
-
-	return !((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4]));
-}
-
-/*
- * A place as a number, so that the verifier follows one path from here on and
- * not one for each place: 0 nowhere, else
- *
- *   31            4 3   0
- *  +---------------+-----+
- *  |  bucket + 1   | way |
- *  +---------------+-----+
- */
-#define SPOT_WAY_MASK 0xfU
-#define SPOT_BUCKET_SHIFT 4
-
-INLINE __u32 spot_of(__u32 bucket, __u32 way)
-{
-	return (bucket + 1) << SPOT_BUCKET_SHIFT | way;
-}
-
-INLINE bool place_at(__u32 spot, struct place *at)
-{
-	__u32 index = (spot >> SPOT_BUCKET_SHIFT) - 1, way = spot & (FLOW_WAYS - 1);
-	struct flow_bucket *b = bpf_map_lookup_elem(&flows, &index);
-
-	if (!b)
-		return false;
-	at->flow = &b->flow[way];
-	at->tag = &b->tag[way];
-	at->expires = &b->expires[way];
-	return true;
-}
-
-/* The spot of a flow, over or not; 0 if it has none. */
-__noinline __u32 flow_seek(const struct flow_key *key, __u64 bound)
-{
-	__u32 tag = flow_tag(bound);
-
-	if (!key)
-		return 0;
-	for (int choice = 0; choice < 2; choice++) {
-		__u32 index = flow_index(bound, choice);
-		struct flow_bucket *b = bpf_map_lookup_elem(&flows, &index);
-
-		if (!b)
-			return 0;
-#pragma unroll
-		for (int way = 0; way < FLOW_WAYS; way++) {
-			if (likely(READ_ONCE(b->tag[way]) != tag))
-				continue;
-			if (same_key(&b->flow[way].key, key) &&
-			    !((READ_ONCE(b->flow[way].origin) ^ bound) & ~1ULL))
-				return spot_of(index, way);
-		}
-	}
-	return 0;
-}
-
-INLINE __u32 tick_of(__u64 now)
-{
-	return now >> FLOW_CLOCK_SHIFT;
-}
-
-/* False, and yet @at may hold the flow: it is over then, and its place is the next one's. */
-INLINE bool flow_find(const struct flow_key *key, __u64 bound, __u64 now, struct place *at)
-{
-	__u32 spot = flow_seek(key, bound);
-
-	at->flow = NULL;
-	if (!spot || !place_at(spot, at))
-		return false;
-	return (__s32)(tick_of(now) - READ_ONCE(*at->expires)) <= 0;
-}
 
 /* How long a flow may rest, in ticks. */
 INLINE __u32 flow_idle(__u32 protocol, __u32 state)
@@ -178,78 +41,60 @@ INLINE __u32 flow_idle(__u32 protocol, __u32 state)
 	return state & FLOW_ANSWERED ? IDLE_ANSWERED : IDLE_OPENING;
 }
 
-/*
- * What a bucket offers to a flow that is nowhere, the more the better:
- *
- *   63           40 39          32 31                      0
- *  +---------------+--------------+-------------------------+
- *  |  ways free    |     way      |  ~ticks until it ends   |
- *  +---------------+--------------+-------------------------+
- *
- * A way is free if nobody has it or its flow is over; else the one is offered
- * whose flow ends first.
- */
-__noinline __u64 flow_offer(__u32 index, __u32 tick)
+INLINE __u32 handshake_clock(void)
 {
-	struct flow_bucket *b = bpf_map_lookup_elem(&flows, &index);
-	__u32 free = 0, way = 0, best = 0;
-
-	if (!b)
-		return 0;
-	for (__u32 i = 0; i < FLOW_WAYS; i++) {
-		__s32 left = (__s32)(READ_ONCE(b->expires[i]) - tick);
-		bool over = !READ_ONCE(b->tag[i]) || left < 0;
-		__u32 soon = over ? ~0U : ~(__u32)left;
-
-		free += over;
-		if (soon > best) {
-			best = soon;
-			way = i;
-		}
-	}
-	return (__u64)free << 40 | (__u64)way << 32 | best;
+	return bpf_ktime_get_ns() >> FLOW_HANDSHAKE_SHIFT;
 }
 
-/*
- * Room for a flow that is nowhere: in the roomier of its two buckets, which
- * lets three quarters of the table fill with hardly a loss (Azar et al. 1999).
- * Where both are full the flow goes that would end first.
- */
-INLINE bool flow_room(__u64 bound, __u64 now, struct place *at)
+/* What this packet adds to the state of its flow. */
+INLINE __u32 flow_news(const struct packet *p, __u32 state, bool forward)
 {
-	__u32 index = flow_index(bound, false), other = flow_index(bound, true);
-	__u64 here = flow_offer(index, tick_of(now)), there = flow_offer(other, tick_of(now));
+	__u32 news = forward ? 0 : FLOW_ANSWERED;
 
-	/* Without the way, which says nothing of better or worse. */
-	if ((there & ~(0xffULL << 32)) > (here & ~(0xffULL << 32))) {
-		index = other;
-		here = there;
-	}
-	return place_at(spot_of(index, here >> 32 & (FLOW_WAYS - 1)), at);
-}
-
-/* Keeps the clock and the TCP state. */
-INLINE void flow_touch(struct place *at, struct crossing *c, const struct packet *p, bool forward)
-{
-	struct flow *flow = at->flow;
-	__u32 news = 0, old, until;
-
-	if (!forward)
-		news = FLOW_ANSWERED;
 	if (p->tcp_flags & TCP_FIN)
 		news |= forward ? FLOW_FIN_INITIATOR : FLOW_FIN_RESPONDER;
 	if (p->tcp_flags & TCP_RST)
 		news |= FLOW_RESET;
-	old = READ_ONCE(flow->state);
-	until = tick_of(c->now) + flow_idle(p->protocol, old | news);
-	if (unlikely(*at->expires != until))
-		WRITE_ONCE(*at->expires, until);
-	if (likely(!(news & ~old)))
-		return;
+	if (forward && p->tcp_flags & TCP_ACK && state & FLOW_ANSWERED)
+		news |= FLOW_ESTABLISHED;
+	return news & ~state;
+}
+
+/* Rare: the flow is answered, established, or ends. */
+static __noinline int flow_advance(struct flow *flow, struct crossing *c, __u32 news)
+{
+	__u32 old;
+
+	if (!flow || !c)
+		return 0;
 	old = __sync_fetch_and_or(&flow->state, news);
+	if (news & ~old & FLOW_ESTABLISHED)
+		WRITE_ONCE(flow->handshake, handshake_clock() - flow->handshake);
 	news |= old;
 	c->closed = !(old & FLOW_RESET) && (old & FLOW_FINISHED) != FLOW_FINISHED &&
 		    (news & FLOW_RESET || (news & FLOW_FINISHED) == FLOW_FINISHED);
+	return 0;
+}
+
+/*
+ * Keeps the clock, the state and the counts. Who counts is the first hook that
+ * sees the packet: the sender's, if there is one.
+ */
+INLINE void flow_touch(struct place *at, struct crossing *c, const struct packet *p, bool forward)
+{
+	__u32 sender = forward ? SIDE_INITIATOR : SIDE_RESPONDER;
+	struct flow *flow = at->flow;
+	__u32 state = READ_ONCE(flow->state), news = flow_news(p, state, forward), until;
+
+	until = tick_of(c->now) + flow_idle(p->protocol, state | news);
+	if (unlikely(READ_ONCE(*at->expires) != until))
+		WRITE_ONCE(*at->expires, until);
+	if (c->direction == DIRECTION_EGRESS || !flow->side[sender].seal) {
+		flow->bytes[sender] += c->length;
+		flow->packets[sender] += 1;
+	}
+	if (unlikely(news))
+		flow_advance(flow, c, news);
 }
 
 /* The port the flow was opened to, read from an answer. */
@@ -281,138 +126,216 @@ INLINE int flow_judge(struct crossing *c, const struct packet *p, __u8 direction
 }
 
 /*
- * Writes the entry of a flow that this packet begins, with @state and, under
- * c->cell, its own side. @at is its place if it has one. While the place
- * changes hands it bears no tag, and whoever holds it still finds nothing there
- * that is bound to his key. False: there is no room.
+ * When a flow began that this incarnation of the endpoint knows: later than the
+ * endpoint, though the clock has not moved on, so that all others are older.
  */
-INLINE bool flow_open(struct crossing *c, const struct packet *p, const struct flow_key *key,
-		      __u64 bound, bool upper, __u32 state, struct place *at)
+INLINE __u32 opened_after(const struct endpoint *ep, __u64 opened)
 {
-	bool leaving = c->direction == DIRECTION_EGRESS;
-	struct side *own, *other;
+	return opened > ep->born ? opened : ep->born + 1;
+}
 
-	if (!at->flow && !flow_room(bound, c->now, at))
+INLINE __u64 opened_at(const struct flow *flow, __u64 now)
+{
+	__u64 soon = (now >> FLOW_AGE_SHIFT) + 256; /* opened_after() runs ahead of the clock */
+
+	return soon - (__u32)((__u32)soon - READ_ONCE(flow->opened));
+}
+
+/* The seal goes last: it is what makes a side count. */
+INLINE void side_give(struct flow *flow, __u32 index, struct crossing *c, __u64 bound)
+{
+	struct side *side = &flow->side[index & 1];
+
+	WRITE_ONCE(side->stamp, c->stamp);
+	WRITE_ONCE(side->cookie, c->cookie);
+	WRITE_ONCE(flow->slot[index & 1], c->slot);
+	WRITE_ONCE(side->seal, c->cell ? seal_of(c, bound, c->cell) : 0);
+}
+
+/* The flow of one packet. */
+struct track {
+	struct flow_key key;
+	__u64 bound;
+	struct place at; /* nowhere, or where it is, over or not */
+	bool found;      /* it is not over */
+	bool upper;      /* the packet comes from the upper end */
+};
+
+INLINE void flow_track(const struct crossing *c, const struct packet *p, struct track *t)
+{
+	t->upper = flow_key(p, &t->key);
+	t->bound = flow_bind(&t->key, c->secret);
+	t->found = flow_find(&t->key, t->bound, c->now, &t->at);
+}
+
+INLINE bool goes_forward(const struct track *t)
+{
+	return t->upper == t->at.upper;
+}
+
+/* Which side is asked: the one whose end this hook belongs to. */
+INLINE __u32 own_side(const struct crossing *c, bool forward)
+{
+	return forward == (c->direction == DIRECTION_EGRESS) ? SIDE_INITIATOR : SIDE_RESPONDER;
+}
+
+/* A bare SYN begins anew what is ending, and whatever comes from the responder. */
+INLINE bool begins_anew(const struct packet *p, const struct flow *flow, bool forward)
+{
+	return (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+	       (!forward || READ_ONCE(flow->state) & FLOW_ENDING);
+}
+
+/*
+ * Writes the entry of a flow that this packet begins, with @state and, under
+ * c->cell, its own side. While the place changes hands it bears no tag, and
+ * whoever holds it still finds nothing there that is bound to his key. False:
+ * there is no room.
+ */
+INLINE bool flow_open(struct crossing *c, const struct endpoint *ep, const struct packet *p,
+		      struct track *t, __u32 state)
+{
+	bool syn = (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && p->protocol == IPPROTO_TCP;
+	struct flow *flow;
+
+	if (!t->at.flow && !flow_room(t->bound, c->now, &t->at))
 		return false;
+	if (!syn)
+		state |= FLOW_ESTABLISHED;
 	if (p->tcp_flags & TCP_FIN)
 		state |= FLOW_FIN_INITIATOR;
 	if (p->tcp_flags & TCP_RST)
 		state |= FLOW_RESET;
-	own = leaving ? &at->flow->side[SIDE_INITIATOR] : &at->flow->side[SIDE_RESPONDER];
-	other = leaving ? &at->flow->side[SIDE_RESPONDER] : &at->flow->side[SIDE_INITIATOR];
-	WRITE_ONCE(*at->tag, 0);
-	WRITE_ONCE(own->cell, 0);
-	WRITE_ONCE(other->cell, 0);
-	at->flow->key = *key;
-	WRITE_ONCE(other->proof, 0);
-	WRITE_ONCE(own->stamp, c->stamp);
-	WRITE_ONCE(own->cookie, c->cookie);
-	WRITE_ONCE(own->proof, bound ^ c->address_epoch);
-	WRITE_ONCE(at->flow->state, state);
-	WRITE_ONCE(at->flow->origin, (bound & ~1ULL) | upper);
-	WRITE_ONCE(*at->expires, tick_of(c->now) + flow_idle(p->protocol, state));
-	WRITE_ONCE(own->cell, c->cell);
-	WRITE_ONCE(*at->tag, flow_tag(bound));
+	flow = t->at.flow;
+	WRITE_ONCE(*t->at.tag, 0);
+	WRITE_ONCE(flow->side[0].seal, 0);
+	WRITE_ONCE(flow->side[1].seal, 0);
+	flow->key = t->key;
+	WRITE_ONCE(flow->state, state);
+	WRITE_ONCE(flow->opened, opened_after(ep, c->now >> FLOW_AGE_SHIFT));
+	WRITE_ONCE(flow->handshake, syn ? handshake_clock() : 0);
+	flow->bytes[SIDE_INITIATOR] = c->length;
+	flow->bytes[SIDE_RESPONDER] = 0;
+	flow->packets[SIDE_INITIATOR] = 1;
+	flow->packets[SIDE_RESPONDER] = 0;
+	WRITE_ONCE(*t->at.expires, tick_of(c->now) + flow_idle(p->protocol, state));
+	side_give(flow, own_side(c, true), c, t->bound);
+	WRITE_ONCE(*t->at.tag, flow_tag(t->bound) | t->upper);
 	return true;
 }
 
+/* An echo reply that is no answer is a message of its own, which opens nothing. */
+INLINE void flow_unasked(struct crossing *c, struct packet *p, struct track *t)
+{
+	p->flags = (p->flags & ~PACKET_ECHO_REPLY) | PACKET_ONE_WAY;
+	flow_track(c, p, t);
+}
+
+/* With identifier 0 both ends of an echo look alike, and the one who asked may
+ * have sent the answer: it is none. */
+INLINE bool answers_itself(const struct packet *p, bool forward)
+{
+	return p->flags & PACKET_ECHO_REPLY && forward;
+}
+
 /* A flow that this packet begins. 0, or the reason to drop. */
-INLINE int flow_begin(struct crossing *c, const struct packet *p, const struct flow_key *key,
-		      __u64 bound, bool upper, struct place *at)
+static __noinline int flow_begin(struct crossing *c, const struct endpoint *ep, struct packet *p,
+				 struct track *t)
 {
 	int reason;
 
+	if (unlikely(p->flags & PACKET_ECHO_REPLY))
+		flow_unasked(c, p, t);
 	c->reply = REPLY_NO;
-	reason = flow_judge(c, p, c->direction, p->port);
+	reason = find_peer(c, p);
+	if (!reason)
+		reason = flow_judge(c, p, c->direction, p->port);
 	if (reason)
 		return reason;
-	if (!flow_open(c, p, key, bound, upper, 0, at))
+	if (!flow_open(c, ep, p, t, 0))
 		return DROP_CONNTRACK_INSERT;
 	c->report = true;
 	return 0;
 }
 
-/* Judged again as it began. The cell goes last: it is what makes a side count. */
-INLINE int flow_renew(struct crossing *c, const struct packet *p, struct side *side, __u64 proof,
-		      bool initiator, bool forward)
+/* Judged again as it began; c->peer is known. */
+INLINE int flow_renew(struct crossing *c, const struct endpoint *ep, const struct packet *p,
+		      struct track *t)
 {
-	int reason = flow_judge(c, p, initiator ? DIRECTION_EGRESS : DIRECTION_INGRESS,
-				forward ? p->port : opened_port(p));
+	bool forward = goes_forward(t);
+	__u32 index = own_side(c, forward);
+	struct flow *flow = t->at.flow;
+	struct side *side = &flow->side[index & 1];
+	int reason =
+		flow_judge(c, p, index == SIDE_INITIATOR ? DIRECTION_EGRESS : DIRECTION_INGRESS,
+			   forward ? p->port : opened_port(p));
 
 	if (reason)
 		return reason;
-	c->report = !side->cell || side->cookie != c->cookie;
-	WRITE_ONCE(side->cell, 0);
-	WRITE_ONCE(side->stamp, c->stamp);
-	WRITE_ONCE(side->cookie, c->cookie);
-	WRITE_ONCE(side->proof, proof);
-	WRITE_ONCE(side->cell, c->cell);
+	c->report = !side->seal || side->cookie != c->cookie;
+	WRITE_ONCE(side->seal, 0);
+	WRITE_ONCE(flow->opened, opened_after(ep, opened_at(flow, c->now)));
+	side_give(flow, index, c, t->bound);
+	flow_touch(&t->at, c, p, forward);
 	return 0;
 }
 
-/* An echo reply that is no answer is a message of its own, which opens nothing. With
- * identifier 0 both ends of an echo look alike, and the one who asked may have sent it. */
-INLINE bool flow_unasked(struct crossing *c, struct packet *p, struct flow_key *key, __u64 *bound,
-			 bool *upper, struct place *at)
+#define FLOW_BEGINS (-1) /* whatever there was, this packet begins a flow */
+
+/* What no allowance covers. 0, FLOW_BEGINS, or the reason to drop. */
+static __noinline int flow_decide(struct crossing *c, const struct endpoint *ep, struct packet *p,
+				  struct track *t)
 {
-	p->flags = (p->flags & ~PACKET_ECHO_REPLY) | PACKET_ONE_WAY;
-	*upper = flow_key(p, key);
-	*bound = flow_bind(key, c->secret);
-	return flow_find(key, *bound, c->now, at);
+	bool forward, never;
+	__u64 seal;
+	int reason;
+
+	if (p->flags & PACKET_ECHO_REPLY && (!t->found || goes_forward(t)))
+		flow_unasked(c, p, t);
+	if (!t->found || !t->at.flow)
+		return FLOW_BEGINS;
+	forward = goes_forward(t);
+	if (begins_anew(p, t->at.flow, forward))
+		return FLOW_BEGINS;
+	c->reply = forward ? REPLY_NO : REPLY_YES;
+	seal = READ_ONCE(t->at.flow->side[own_side(c, forward) & 1].seal);
+	never = !seal;
+	if (!never && opened_at(t->at.flow, c->now) <= ep->born)
+		return FLOW_BEGINS;
+	reason = find_peer(c, p);
+	if (reason)
+		return reason;
+	reason = flow_renew(c, ep, p, t);
+	if (!reason || forward || !never)
+		return reason;
+	return FLOW_BEGINS;
 }
 
 /* The whole judgement of an ordinary packet. 0, or the reason to drop. */
 INLINE int flow_cross(struct crossing *c, const struct endpoint *ep, struct packet *p)
 {
-	bool upper, forward, initiator, syn, never, found;
-	__u64 bound, proof, cell;
-	struct place at = {};
-	struct flow_key key;
-	struct flow *flow;
+	bool leaving = c->direction == DIRECTION_EGRESS, forward;
+	struct track t;
 	struct side *side;
+	__u32 own;
 	int reason;
 
-	upper = flow_key(p, &key);
-	bound = flow_bind(&key, c->secret);
-	found = flow_find(&key, bound, c->now, &at);
-	if (unlikely(p->flags & PACKET_ECHO_REPLY) && (!found || upper == (at.flow->origin & 1)))
-		found = flow_unasked(c, p, &key, &bound, &upper, &at);
-	if (!found)
-		goto fresh;
-	flow = at.flow;
-	forward = upper == (flow->origin & 1);
-	initiator = forward == (c->direction == DIRECTION_EGRESS);
+	flow_track(c, p, &t);
+	if (unlikely(!t.found || !t.at.flow))
+		goto decide;
+	forward = goes_forward(&t);
+	own = own_side(c, forward);
+	side = &t.at.flow->side[own & 1];
+	if (unlikely(READ_ONCE(side->seal) != seal_of(c, t.bound, c->cell)) ||
+	    unlikely(!leaving && side->stamp != c->stamp) ||
+	    unlikely(begins_anew(p, t.at.flow, forward)) || unlikely(answers_itself(p, forward)))
+		goto decide;
 	c->reply = forward ? REPLY_NO : REPLY_YES;
-	syn = (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-	if (unlikely(syn) && (!forward || READ_ONCE(flow->state) & FLOW_ENDING))
-		goto fresh;
-
-	side = initiator ? &flow->side[SIDE_INITIATOR] : &flow->side[SIDE_RESPONDER];
-	proof = bound ^ c->address_epoch;
-	cell = READ_ONCE(side->cell);
-	if (likely(cell == c->cell && side->proof == proof &&
-		   (c->direction == DIRECTION_EGRESS || side->stamp == c->stamp))) {
-		flow_touch(&at, c, p, forward);
-		return 0;
-	}
-	never = !cell;
-	if (!never && cell >> CELL_EPOCH_SHIFT < ep->born)
-		goto fresh;
-	reason = find_peer(c, p);
-	if (reason)
-		return reason;
-	reason = flow_renew(c, p, side, proof, initiator, forward);
-	if (!reason) {
-		flow_touch(&at, c, p, forward);
-		return 0;
-	}
-	if (forward || !never)
-		return reason;
-fresh:
-	if (unlikely(p->flags & PACKET_ECHO_REPLY))
-		flow_unasked(c, p, &key, &bound, &upper, &at);
-	reason = find_peer(c, p);
-	if (reason)
-		return reason;
-	return flow_begin(c, p, &key, bound, upper, &at);
+	flow_touch(&t.at, c, p, forward);
+	if (leaving)
+		both_allow(c, ep, p, t.at.flow, own ^ 1, t.bound);
+	return 0;
+decide:
+	reason = flow_decide(c, ep, p, &t);
+	return reason == FLOW_BEGINS ? flow_begin(c, ep, p, &t) : reason;
 }

@@ -8,12 +8,14 @@
 #include "fragment.h"
 #include "icmp.h"
 
-INLINE struct crossing crossing_begin(__u8 direction)
+INLINE struct crossing crossing_begin(struct __sk_buff *skb, __u8 direction)
 {
 	__u32 zero = 0;
 	struct node *facts = bpf_map_lookup_elem(&node, &zero);
 	struct crossing c = {
 		.now = bpf_ktime_get_coarse_ns(),
+		.length = skb->len,
+		.ifindex = skb->ifindex,
 		.direction = direction,
 		.reply = REPLY_UNKNOWN,
 	};
@@ -45,20 +47,18 @@ INLINE int follow(struct __sk_buff *skb, const struct endpoint *ep, struct cross
 }
 
 /* The packet is dropped. */
-INLINE int refuse(struct __sk_buff *skb, const struct endpoint *ep, struct crossing *c,
-		  const struct packet *p, int reason)
+INLINE int refuse(struct crossing *c, const struct endpoint *ep, const struct packet *p, int reason)
 {
-	count_drop(skb, c, reason);
-	tell(skb, ep, c, p, EVENT_DROP, reason);
+	count_drop(c, reason);
+	tell(c, ep, p, EVENT_DROP, reason);
 	return TC_ACT_SHOT;
 }
 
 /* The packet passes. */
-INLINE void report(struct __sk_buff *skb, const struct endpoint *ep, struct crossing *c,
-		   const struct packet *p)
+INLINE void report(struct crossing *c, const struct endpoint *ep, const struct packet *p)
 {
 	if (unlikely(c->report))
-		tell(skb, ep, c, p, EVENT_VERDICT, DROP_NONE);
+		tell(c, ep, p, EVENT_VERDICT, DROP_NONE);
 	if (unlikely(c->closed))
-		tell(skb, ep, c, p, EVENT_CLOSE, DROP_NONE);
+		tell(c, ep, p, EVENT_CLOSE, DROP_NONE);
 }

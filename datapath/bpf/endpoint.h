@@ -2,6 +2,7 @@
 /* The endpoint behind a device, and one packet's passage of one hook. */
 #pragma once
 
+#include "config.h"
 #include "maps.h"
 #include "parse.h"
 
@@ -11,6 +12,11 @@ struct crossing {
 	__u64 cell;          /* endpoint.cell, read once */
 	__u64 address_epoch; /* read before any address is looked up */
 	__u64 secret;        /* of the node */
+	const struct endpoint *far; /* of this node too, and allows the packet; else NULL */
+	__u32 proof;         /* that it does, for its hook */
+	__u32 length;        /* of the frame */
+	__u32 ifindex;       /* of the hook */
+	__u32 slot;          /* of the endpoint */
 	__u32 stamp;         /* skb->mark when it bears the magic, else 0 */
 	__u32 came_by;       /* device by which the packet reached this node, 0 made here */
 	__u32 peer;          /* identity of the far end, 0 not asked yet */
@@ -22,17 +28,23 @@ struct crossing {
 	bool closed; /* this packet ended the flow */
 };
 
-/* The slot may be given to another device while we look: ifindex decides. */
-INLINE struct endpoint *endpoint_at(__u32 ifindex)
+/* A device has its endpoint in the slot of its own number unless another was
+ * there first. The slot may be given to another device while we look: ifindex
+ * decides. */
+INLINE struct endpoint *endpoint_at(__u32 ifindex, __u32 *at)
 {
-	__u32 *slot = bpf_map_lookup_elem(&devices, &ifindex);
 	struct endpoint *ep;
-	__u32 at;
+	__u32 *slot;
 
+	*at = ifindex & endpoint_mask;
+	ep = bpf_map_lookup_elem(&endpoints, at);
+	if (likely(ep && ep->ifindex == ifindex))
+		return ep;
+	slot = bpf_map_lookup_elem(&devices, &ifindex);
 	if (!slot)
 		return NULL;
-	at = READ_ONCE(*slot);
-	ep = bpf_map_lookup_elem(&endpoints, &at);
+	*at = READ_ONCE(*slot);
+	ep = bpf_map_lookup_elem(&endpoints, at);
 	return ep && ep->ifindex == ifindex ? ep : NULL;
 }
 

@@ -10,7 +10,7 @@
  * needs no other: only so many events around the mark call for one. */
 #define WAKEUPS 4
 
-INLINE void count_drop(struct __sk_buff *skb, const struct crossing *c, int reason)
+INLINE void count_drop(const struct crossing *c, int reason)
 {
 	__u32 at = (c->direction << 8 | (reason & 0xff)) & (COUNTERS - 1);
 	struct counter *n = bpf_map_lookup_elem(&drops, &at);
@@ -18,7 +18,7 @@ INLINE void count_drop(struct __sk_buff *skb, const struct crossing *c, int reas
 	if (!n)
 		return;
 	n->packets += 1;
-	n->bytes += skb->len;
+	n->bytes += c->length;
 }
 
 INLINE void count_lost(__u32 kind)
@@ -54,8 +54,8 @@ static __noinline int describe(struct event *e, const struct crossing *c, const 
 	return 0;
 }
 
-INLINE void tell(struct __sk_buff *skb, const struct endpoint *ep, struct crossing *c,
-		 const struct packet *p, __u8 kind, int reason)
+static __noinline int tell(struct crossing *c, const struct endpoint *ep, const struct packet *p,
+			   __u8 kind, int reason)
 {
 	bool leaving = c->direction == DIRECTION_EGRESS;
 	__u32 own = ep ? ep->identity : IDENTITY_UNKNOWN;
@@ -67,17 +67,18 @@ INLINE void tell(struct __sk_buff *skb, const struct endpoint *ep, struct crossi
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
 		count_lost(kind);
-		return;
+		return 0;
 	}
 	describe(e, c, p);
 	e->source_identity = leaving ? own : c->peer;
 	e->destination_identity = leaving ? c->peer : own;
 	e->endpoint = ep ? ep->id : 0;
-	e->ifindex = skb->ifindex;
-	e->length = skb->len;
+	e->ifindex = c->ifindex;
+	e->length = c->length;
 	e->kind = kind;
 	e->reason = reason;
 	pending = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
 	bpf_ringbuf_submit(e, pending - wakeup_bytes < WAKEUPS * sizeof(*e) ? BPF_RB_FORCE_WAKEUP
 									    : BPF_RB_NO_WAKEUP);
+	return 0;
 }

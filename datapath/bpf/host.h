@@ -128,24 +128,21 @@ INLINE bool has_socket(struct __sk_buff *skb, const struct packet *p)
  * host sends it (masquerade): its answers are not for the host either. Neither
  * side of the entry grants anything.
  */
-INLINE void note_forwarded(struct crossing *c, const struct packet *p)
+INLINE void note_forwarded(struct crossing *c, const struct host *h, const struct packet *p)
 {
-	struct place at = {};
-	struct flow_key key;
-	bool upper, forward;
-	__u64 bound;
+	struct track t;
+	bool forward;
 
-	upper = flow_key(p, &key);
-	bound = flow_bind(&key, c->secret);
-	if (!flow_find(&key, bound, c->now, &at)) {
+	flow_track(c, p, &t);
+	if (!t.found || !t.at.flow) {
 		c->cell = 0;
-		flow_open(c, p, &key, bound, upper, FLOW_FORWARDED, &at);
+		flow_open(c, &h->self, p, &t, FLOW_FORWARDED);
 		return;
 	}
-	forward = upper == (at.flow->origin & 1);
-	flow_touch(&at, c, p, forward);
-	if (forward && !(READ_ONCE(at.flow->state) & FLOW_FORWARDED))
-		__sync_fetch_and_or(&at.flow->state, FLOW_FORWARDED);
+	forward = goes_forward(&t);
+	flow_touch(&t.at, c, p, forward);
+	if (forward && !(READ_ONCE(t.at.flow->state) & FLOW_FORWARDED))
+		__sync_fetch_and_or(&t.at.flow->state, FLOW_FORWARDED);
 }
 
 /*
@@ -171,7 +168,7 @@ __noinline int answers_forwarded(struct __sk_buff *skb, struct crossing *c, stru
 		upper = flow_key(p, &key);
 	}
 	bound = flow_bind(&key, c->secret);
-	if (!flow_find(&key, bound, c->now, &at) || upper == (at.flow->origin & 1) ||
+	if (!flow_find(&key, bound, c->now, &at) || upper == at.upper ||
 	    !(READ_ONCE(at.flow->state) & FLOW_FORWARDED))
 		return 0;
 	if (p->flags & PACKET_ICMP_ERROR)
@@ -241,22 +238,33 @@ INLINE int host_conclude(struct __sk_buff *skb, const struct host *h, struct cro
 	else
 		reason = host_judge(skb, h, c, p, amiss);
 	if (unlikely(reason))
-		return refuse(skb, h ? &h->self : NULL, c, p, reason);
-	report(skb, &h->self, c, p);
+		return refuse(c, h ? &h->self : NULL, p, reason);
+	report(c, &h->self, p);
 	return TCX_NEXT;
+}
+
+/* The host has no slot among the endpoints, and nobody's proof is for it. */
+INLINE struct crossing host_begin(struct __sk_buff *skb, __u8 direction)
+{
+	struct crossing c = crossing_begin(skb, direction);
+
+	c.slot = SLOT_NONE;
+	return c;
 }
 
 SEC("classifier")
 int from_network(struct __sk_buff *skb)
 {
-	struct crossing c = crossing_begin(DIRECTION_INGRESS);
+	struct crossing c = host_begin(skb, DIRECTION_INGRESS);
 	struct packet p = {};
 	int amiss;
 
 	/* On the device of an endpoint from_endpoint has just written the mark. By
 	 * any other device nothing comes that was stamped on this node. */
 	if (unlikely(stamp_of(skb->mark))) {
-		if (endpoint_at(skb->ifindex))
+		__u32 slot;
+
+		if (endpoint_at(skb->ifindex, &slot))
 			c.stamp = stamp_of(skb->mark);
 		else
 			skb->mark = 0;
@@ -273,7 +281,8 @@ int from_network(struct __sk_buff *skb)
 SEC("classifier")
 int to_network(struct __sk_buff *skb)
 {
-	struct crossing c = crossing_begin(DIRECTION_EGRESS);
+	struct crossing c = host_begin(skb, DIRECTION_EGRESS);
+	const struct host *h = the_host();
 	struct packet p = {};
 	int amiss;
 
@@ -281,9 +290,9 @@ int to_network(struct __sk_buff *skb)
 		return TCX_NEXT;
 	amiss = parse(skb, &p);
 	if (!stamp_of(skb->mark) && !skb->ingress_ifindex)
-		return host_conclude(skb, the_host(), &c, &p, amiss);
-	if (!amiss && p.family && !(p.flags & (PACKET_ICMP_ERROR | PACKET_LATER_FRAGMENT)) &&
+		return host_conclude(skb, h, &c, &p, amiss);
+	if (h && !amiss && p.family && !(p.flags & (PACKET_ICMP_ERROR | PACKET_LATER_FRAGMENT)) &&
 	    owner_of(&p.source).identity == IDENTITY_HOST)
-		note_forwarded(&c, &p);
+		note_forwarded(&c, h, &p);
 	return TCX_NEXT;
 }

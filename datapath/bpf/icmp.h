@@ -91,15 +91,13 @@ INLINE int error_relate(struct __sk_buff *skb, struct crossing *c, const struct 
 	bound = flow_bind(&key, c->secret);
 	if (!flow_find(&key, bound, c->now, &at))
 		return DROP_UNKNOWN_FLOW;
-	side = (upper == (at.flow->origin & 1)) != leaving ? &at.flow->side[SIDE_INITIATOR]
-							   : &at.flow->side[SIDE_RESPONDER];
-	return READ_ONCE(side->cell) == c->cell && side->proof == (bound ^ c->address_epoch)
-		       ? 0
-		       : DROP_UNKNOWN_FLOW;
+	side = (upper == at.upper) != leaving ? &at.flow->side[SIDE_INITIATOR]
+					      : &at.flow->side[SIDE_RESPONDER];
+	return READ_ONCE(side->seal) == seal_of(c, bound, c->cell) ? 0 : DROP_UNKNOWN_FLOW;
 }
 
 /* 0, or the reason to drop: a rule that denies, or else what is amiss with the quote. */
-INLINE int error_cross(struct __sk_buff *skb, struct crossing *c, const struct packet *p)
+static __noinline int error_cross(struct __sk_buff *skb, struct crossing *c, const struct packet *p)
 {
 	int reason = find_peer(c, p);
 	int amiss, judged;

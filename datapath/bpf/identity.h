@@ -43,7 +43,7 @@ INLINE struct owner owner_of(const union address *a)
 
 INLINE __u32 stamp_of(__u32 mark)
 {
-	return (mark & MARK_MAGIC_MASK) == MARK_MAGIC ? mark : 0;
+	return (mark & MARK_MAGIC_MASK) == MARK_MAGIC ? mark & ~MARK_PROVEN : 0;
 }
 
 INLINE __u32 stamp_for(__u32 identity)

@@ -21,7 +21,7 @@ struct {
 	__type(value, struct node);
 } node SEC(".maps");
 
-/* ifindex -> slot in `endpoints`. */
+/* ifindex -> slot in `endpoints`, for whom it is not the one of its number. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
@@ -83,6 +83,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 32768);
+	__uint(map_flags, BPF_F_MMAPABLE); /* pages of their own: buckets begin at cache lines */
 	__type(key, __u32);
 	__type(value, struct flow_bucket);
 } flows SEC(".maps");

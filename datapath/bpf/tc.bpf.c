@@ -18,32 +18,15 @@
 #include "host.h"
 #include "neighbour.h"
 
-/* Questions 5 and 6 for what an endpoint sends. */
-INLINE int leave(struct __sk_buff *skb, const struct endpoint *ep, struct packet *p)
+/* Question 6: ARP and ICMPv6. 0 passes, NEIGHBOUR_JUDGE, or the reason to drop. */
+static __noinline int cross_link(struct __sk_buff *skb, const struct endpoint *ep,
+				 struct crossing *c, const struct packet *p)
 {
-	if (unlikely(p->flags & PACKET_ARP))
-		return arp_leaves(skb, ep);
-	if (unlikely(p->protocol == IPPROTO_ICMPV6)) {
-		int reason = neighbour_leaves(skb, ep, p);
+	bool leaving = c->direction == DIRECTION_EGRESS;
 
-		if (reason != NEIGHBOUR_JUDGE)
-			return reason;
-	}
-	return owns(ep, &p->source, p->family) ? NEIGHBOUR_JUDGE : DROP_INVALID_SOURCE;
-}
-
-/* The same for what it is to receive. */
-INLINE int arrive(struct crossing *c, const struct endpoint *ep, struct packet *p)
-{
-	if (unlikely(p->flags & PACKET_ARP))
-		return 0;
-	if (unlikely(p->protocol == IPPROTO_ICMPV6)) {
-		int reason = neighbour_arrives(c, ep, p);
-
-		if (reason != NEIGHBOUR_JUDGE)
-			return reason;
-	}
-	return owns(ep, &p->destination, p->family) ? NEIGHBOUR_JUDGE : DROP_UNKNOWN_TARGET;
+	if (p->flags & PACKET_ARP)
+		return leaving ? arp_leaves(skb, ep) : 0;
+	return leaving ? neighbour_leaves(skb, ep, p) : neighbour_arrives(c, ep, p);
 }
 
 /* All questions. 0, or the reason to drop. */
@@ -61,29 +44,46 @@ INLINE int cross(struct __sk_buff *skb, const struct endpoint *ep, struct crossi
 		return reason;
 	if (unlikely(ep->lease) && c->now >= ep->lease)
 		return DROP_LEASE_EXPIRED;
-	reason = c->direction == DIRECTION_EGRESS ? leave(skb, ep, p) : arrive(c, ep, p);
-	if (reason != NEIGHBOUR_JUDGE)
-		return reason;
+	if (unlikely(p->flags & PACKET_ARP || p->protocol == IPPROTO_ICMPV6)) {
+		reason = cross_link(skb, ep, c, p);
+		if (reason != NEIGHBOUR_JUDGE)
+			return reason;
+	}
+	if (c->direction == DIRECTION_EGRESS) {
+		if (unlikely(!owns(ep, &p->source, p->family)))
+			return DROP_INVALID_SOURCE;
+	} else if (unlikely(!owns(ep, &p->destination, p->family))) {
+		return DROP_UNKNOWN_TARGET;
+	}
 	return follow(skb, ep, c, p);
 }
 
 INLINE int judge(struct __sk_buff *skb, __u8 direction)
 {
-	struct endpoint *ep = endpoint_at(skb->ifindex);
-	struct crossing c = crossing_begin(direction);
+	struct crossing c = crossing_begin(skb, direction);
+	struct endpoint *ep = endpoint_at(c.ifindex, &c.slot);
 	struct packet p = {};
 	int reason;
 
 	if (direction == DIRECTION_INGRESS) {
 		c.stamp = stamp_of(skb->mark);
 		c.came_by = skb->ingress_ifindex;
+		if (likely(ep) && proven(skb, ep, &c))
+			return TCX_NEXT;
 	}
 	reason = cross(skb, ep, &c, &p);
 	if (unlikely(reason))
-		return refuse(skb, ep, &c, &p, reason);
-	report(skb, ep, &c, &p);
-	if (direction == DIRECTION_EGRESS && ep)
-		skb->mark = stamp_for(ep->identity);
+		return refuse(&c, ep, &p, reason);
+	report(&c, ep, &p);
+	if (direction == DIRECTION_EGRESS && ep) {
+		__u32 proven = 0;
+
+		if (c.far) {
+			bpf_set_hash(skb, c.proof);
+			proven = MARK_PROVEN;
+		}
+		skb->mark = stamp_for(ep->identity) | proven;
+	}
 	return TCX_NEXT;
 }
 

@@ -19,6 +19,9 @@ const EPOCH_SHIFT: u32 = 16;
 /// How many policy tables a [`Cell`] can tell apart.
 pub const TABLES_MAX: u32 = 0x8000;
 
+/// The slot of nobody, and one more than an endpoint can have.
+pub const SLOT_NONE: u32 = 0xffff;
+
 /// Low byte of `skb->mark` of a packet that left an endpoint of this node, but for its last bit.
 pub const MARK_MAGIC: u32 = 0x5e;
 
@@ -121,7 +124,8 @@ pub struct Endpoint {
     pub cell: u64,
     /// End of the lease, nanoseconds of `CLOCK_MONOTONIC`; 0 never.
     pub lease: u64,
-    /// Epoch at which this incarnation began.
+    /// When this incarnation began: nanoseconds of `CLOCK_MONOTONIC` in units of 2^22 (4.2 ms),
+    /// never given twice.
     pub born: u64,
     /// The device; 0 for a free slot.
     pub ifindex: u32,
@@ -172,7 +176,7 @@ pub const PREVIOUS: usize = 64;
 /// Offset of [`Host::deadline`].
 pub const DEADLINE: usize = 72;
 
-/// `struct node`: 24 bytes, one.
+/// `struct node`: 32 bytes, one.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Node {
@@ -182,6 +186,8 @@ pub struct Node {
     pub next_epoch: u64,
     /// Drawn once: where flows lie nobody outside can tell.
     pub secret: u64,
+    /// The last [`Endpoint::born`] that was given.
+    pub born: u64,
 }
 
 /// Offset of [`Node::address_epoch`].
@@ -190,6 +196,8 @@ pub const ADDRESS_EPOCH: usize = 0;
 pub const NEXT_EPOCH: usize = 8;
 /// Offset of [`Node::secret`].
 pub const SECRET: usize = 16;
+/// Offset of [`Node::born`].
+pub const BORN: usize = 24;
 
 /// `struct abi`: 8 bytes, one.
 #[repr(C)]
@@ -274,21 +282,19 @@ pub struct FlowKey {
     pub protocol: u32,
 }
 
-/// `struct side`: 24 bytes; the allowance of one endpoint.
+/// `struct side`: 16 bytes; the allowance of one endpoint.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Side {
-    /// [`Cell`] under which it was given; 0 never.
-    pub cell: u64,
-    /// Address epoch, bound to the key.
-    pub proof: u64,
+    /// [`Cell`] and address epoch under which it was given, bound to the key; 0 never.
+    pub seal: u64,
     /// Mark that the peer's packets bear.
     pub stamp: u32,
     /// The rule that allowed.
     pub cookie: u32,
 }
 
-/// `struct flow`: 104 bytes.
+/// `struct flow`: 112 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FlowEntry {
@@ -296,22 +302,36 @@ pub struct FlowEntry {
     pub key: FlowKey,
     /// The initiator's side (egress policy), the responder's (ingress policy).
     pub sides: [Side; 2],
-    /// Bit 0: the end that began, by its place in the key.
-    pub origin: u64,
-    /// 1 answered, 2 and 4 FIN of initiator and responder, 8 reset, 16 forwarded under the host's address.
+    /// 1 answered, 2 and 4 FIN of initiator and responder, 8 reset, 16 forwarded under the host's
+    /// address, 32 established.
     pub state: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// When it was opened, in units of 2^[`AGE_SHIFT`] ns.
+    pub opened: u32,
+    /// Slots of the endpoints behind the sides.
+    pub slots: [u16; 2],
+    /// Once established, how long the TCP handshake took, in units of 2^[`HANDSHAKE_SHIFT`] ns;
+    /// 0 if it was not seen.
+    pub handshake: u32,
+    /// Bytes of the frames that the initiator and the responder sent.
+    pub bytes: [u64; 2],
+    /// How many frames.
+    pub packets: [u32; 2],
 }
+
+/// Binary digits of the nanoseconds that [`FlowEntry::opened`] and [`Endpoint::born`] leave out.
+pub const AGE_SHIFT: u32 = 22;
+/// The same of [`FlowEntry::handshake`].
+pub const HANDSHAKE_SHIFT: u32 = 10;
 
 /// Flows of one bucket.
 pub const FLOW_WAYS: usize = 8;
 
-/// `struct flow_bucket`: 896 bytes; value of the map `flows`.
+/// `struct flow_bucket`: 960 bytes; value of the map `flows`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FlowBucket {
-    /// Part of what binds a flow to its key; 0: nobody has the place.
+    /// Bit 0: the end that began, by its place in the key; the rest binds the flow to its key; 0:
+    /// nobody has the place.
     pub tags: [u32; FLOW_WAYS],
     /// The last tick of each flow's life, in 2^30 ns of `CLOCK_MONOTONIC`.
     pub expires: [u32; FLOW_WAYS],
@@ -432,16 +452,16 @@ plain!(
     Address = 16,
     Endpoint = 64,
     Host = 80,
-    Node = 24,
+    Node = 32,
     Abi = 8,
     Owner = 8,
     Prefix = 20,
     PolicyKey = 12,
     PolicyEntry = 12,
     FlowKey = 40,
-    Side = 24,
-    FlowEntry = 104,
-    FlowBucket = 896,
+    Side = 16,
+    FlowEntry = 112,
+    FlowBucket = 960,
     Event = 88,
     Counter = 16,
     FragmentKey = 40,

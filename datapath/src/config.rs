@@ -56,10 +56,10 @@ impl Config {
 }
 
 /// Sizes of the tables, in entries unless said otherwise. Memory is taken as
-/// entries come, except for flows (112 bytes each) and the ring.
+/// entries come, except for flows (120 bytes each) and the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Endpoints of the node.
+    /// Endpoints of the node, at most 65,535.
     pub endpoints: u32,
     /// Distinct policy tables, at most 32767; endpoints with equal policy
     /// share one. While policies change, old and new ones need room.
@@ -98,6 +98,15 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Which bits of a device's number are the slot that its endpoint has if nobody was there
+    /// first: slots are at least as many.
+    pub(crate) const fn endpoint_mask(&self) -> u32 {
+        match self.endpoints.checked_ilog2() {
+            Some(bits) => (1 << bits) - 1,
+            None => 0,
+        }
+    }
+
     /// Buckets of the flow table.
     pub(crate) const fn flow_buckets(&self) -> u32 {
         // More would not fit into the kernel's map either.

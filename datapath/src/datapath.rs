@@ -167,7 +167,7 @@ impl Datapath {
         Ok(Self {
             config: config.clone(),
             pins,
-            endpoints: EndpointTable::new((devices, &devices_shape), records, node)?,
+            endpoints: EndpointTable::new((devices, &devices_shape), records, node, limits)?,
             policies: PolicyTables::new(policies, &policies_shape, limits)?,
             addresses: AddressTable::new((exact, &exact_shape), (trie, &trie_shape))?,
             known: BTreeMap::new(),
@@ -436,6 +436,7 @@ fn load_object(
 ) -> Result<Loaded, LoadError> {
     let (ipv4, ipv6) = config.worlds();
     let (ipv4, ipv6) = (ipv4.get(), ipv6.get());
+    let endpoint_mask = config.limits.endpoint_mask();
     let flow_mask = config.limits.flow_buckets() - 1;
     let capacities = Table::ALL
         .iter()
@@ -448,6 +449,7 @@ fn load_object(
             (object::WORLD_IPV6, bytes_of(&ipv6)),
             (object::WAKEUP_BYTES, bytes_of(&config.limits.wakeup_bytes)),
             (object::FLOW_MASK, bytes_of(&flow_mask)),
+            (object::ENDPOINT_MASK, bytes_of(&endpoint_mask)),
         ],
         capacities,
         reuse: reuse

@@ -51,7 +51,7 @@ impl Datapath {
     /// [`AttachError`] says which part of `spec` cannot be; nothing is changed then.
     pub fn add_endpoint(&mut self, spec: EndpointSpec) -> Result<(), AttachError> {
         self.check_spec(&spec)?;
-        let slot = self.take_endpoint_slot()?;
+        let slot = self.take_endpoint_slot(spec.ifindex)?;
         let record = self.record(&spec);
         self.endpoints.insert(slot, &record)?;
         let id = spec.id;
@@ -96,7 +96,7 @@ impl Datapath {
         spec.check()?;
         let fresh = |address: &&IpAddr| !old.addresses.contains(address);
         self.check_addresses(spec.addresses.iter().filter(fresh))?;
-        let slot = self.take_endpoint_slot()?;
+        let slot = self.take_endpoint_slot(spec.ifindex)?;
         let table = self.endpoints.cell(old_slot).table();
         self.endpoints.set_cell(old_slot, Cell::default());
         self.policies.release(table);
@@ -124,7 +124,7 @@ impl Datapath {
     fn record(&self, spec: &EndpointSpec) -> Endpoint {
         let (ipv4, ipv6) = inline(&spec.addresses);
         Endpoint {
-            born: self.endpoints.epochs(1),
+            born: self.endpoints.born(),
             ifindex: spec.ifindex,
             id: spec.id.get(),
             identity: spec.identity.get(),
@@ -191,12 +191,12 @@ impl Datapath {
         Ok(self.addresses.check_exact(count)?)
     }
 
-    fn take_endpoint_slot(&mut self) -> Result<u32, AttachError> {
-        if let Some(slot) = self.endpoints.take() {
+    fn take_endpoint_slot(&mut self, ifindex: u32) -> Result<u32, AttachError> {
+        if let Some(slot) = self.endpoints.take(ifindex) {
             return Ok(slot);
         }
         self.wait_grace()?;
-        self.endpoints.take().ok_or(AttachError::Capacity {
+        self.endpoints.take(ifindex).ok_or(AttachError::Capacity {
             capacity: self.endpoints.capacity(),
         })
     }

@@ -117,7 +117,7 @@ impl Datapath {
 
     fn begin_host(&mut self, id: EndpointId) {
         self.host_table.begin(&Endpoint {
-            born: self.endpoints.epochs(1),
+            born: self.endpoints.born(),
             id: id.get(),
             identity: IdentityId::HOST.get(),
             ..Endpoint::default()

@@ -77,4 +77,4 @@ pub use install::Installed;
 pub use link::AttachMode;
 pub use pin::Pins;
 pub use run::{Hook, HookProgram, ProgRun, TestPacket};
-pub use tables::{DropCounter, FlowDump};
+pub use tables::{DropCounter, FlowDump, Traffic};

@@ -24,7 +24,10 @@ pub(crate) const WORLD_IPV4: &str = "world_ipv4";
 pub(crate) const WORLD_IPV6: &str = "world_ipv6";
 /// Constant: bytes pending in the ring from which on the reader is woken.
 pub(crate) const WAKEUP_BYTES: &str = "wakeup_bytes";
+/// Constant: buckets of flows, less one.
 pub(crate) const FLOW_MASK: &str = "flow_mask";
+/// Constant: which bits of a device's number are its own slot.
+pub(crate) const ENDPOINT_MASK: &str = "endpoint_mask";
 
 /// The tables of the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -119,9 +122,11 @@ impl Table {
             Self::Policies => {
                 MapShape::of::<u32, u32>(MapKind::ArrayOfMaps, limits.policies + 1, none)
             }
-            Self::Flows => {
-                MapShape::of::<u32, abi::FlowBucket>(MapKind::Array, limits.flow_buckets(), none)
-            }
+            Self::Flows => MapShape::of::<u32, abi::FlowBucket>(
+                MapKind::Array,
+                limits.flow_buckets(),
+                MapFlags::MMAPABLE,
+            ),
             Self::Fragments => MapShape::of::<abi::FragmentKey, abi::Fragment>(
                 MapKind::LruHash,
                 limits.fragments,

@@ -113,15 +113,17 @@ fn rust_mirrors_the_objects_types() {
     mirrors! { &layouts;
         Endpoint = "endpoint" { cell, lease, born, ifindex, id, identity, ipv4, ipv6, reserved }
         Host = "host" { own as "self", previous, deadline }
-        Node = "node" { address_epoch, next_epoch, secret }
+        Node = "node" { address_epoch, next_epoch, secret, born }
         Abi = "abi" { version, reserved }
         Owner = "owner" { identity, flags }
         Prefix = "prefix" { length, address as "word" }
         PolicyKey = "policy_key" { length, identity, direction, protocol, port }
         PolicyEntry = "policy_entry" { precedence, cookie, action, parser, prefix, auth }
         FlowKey = "flow_key" { ends as "end", ports, protocol }
-        Side = "side" { cell, proof, stamp, cookie }
-        FlowEntry = "flow" { key, sides as "side", origin, state, reserved }
+        Side = "side" { seal, stamp, cookie }
+        FlowEntry = "flow" {
+            key, sides as "side", state, opened, slots as "slot", handshake, bytes, packets
+        }
         FlowBucket = "flow_bucket" { tags as "tag", expires, flows as "flow" }
         FragmentKey = "fragment_key" { source, destination, id, protocol }
         Fragment = "fragment" { ports, protocol, icmp_type, icmp_code, flags, seen }
@@ -147,7 +149,9 @@ fn rust_has_the_headers_numbers() {
                     .starts_with(name)
             })
             .unwrap_or_else(|| panic!("{name} is in the header"));
-        let value = line
+        let (code, _) = line.split_once("/*").unwrap_or((line, ""));
+        let value = code
+            .trim_end()
             .split([' ', '='])
             .filter(|word| !word.is_empty())
             .nth_back(0);
@@ -160,7 +164,11 @@ fn rust_has_the_headers_numbers() {
     };
     assert_eq!(number("PORIN_ABI"), porin_datapath::abi::VERSION);
     assert_eq!(number("MARK_MAGIC "), porin_datapath::abi::MARK_MAGIC);
+    assert_eq!(number("SLOT_NONE"), porin_datapath::abi::SLOT_NONE);
     assert_eq!(number("COUNTERS"), porin_datapath::abi::COUNTERS);
+    assert_eq!(number("FLOW_AGE_SHIFT"), porin_datapath::abi::AGE_SHIFT);
+    let handshake = porin_datapath::abi::HANDSHAKE_SHIFT;
+    assert_eq!(number("FLOW_HANDSHAKE_SHIFT"), handshake);
     assert_eq!(number("EVENT_KINDS"), porin_datapath::abi::EVENT_KINDS);
     assert_eq!(
         number("CELL_TABLE_MASK"),

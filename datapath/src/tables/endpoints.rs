@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use super::Slots;
 use crate::abi::{self, Cell, Endpoint};
+use crate::config::Limits;
 use crate::error::MapError;
-use crate::sys::{Map, MapShape, MappedArray, TypedMap, bytes_of, from_bytes};
+use crate::sys::{Map, MapShape, MappedArray, TypedMap, bytes_of, from_bytes, monotonic};
 
 /// The map from device to slot, the records, and the facts of the node.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(crate) struct EndpointTable {
     records: MappedArray,
     node: MappedArray,
     slots: Slots,
+    /// Bits of a device's number that are its own slot.
+    own_mask: u32,
 }
 
 impl EndpointTable {
@@ -22,13 +25,15 @@ impl EndpointTable {
         (devices, shape): (Map, &MapShape),
         records: Map,
         node: Map,
+        limits: &Limits,
     ) -> Result<Self, MapError> {
         let endpoints = records.info().shape.max_entries;
         Ok(Self {
             devices: TypedMap::new(devices, shape)?,
             records: MappedArray::new::<Endpoint>(records, endpoints)?,
             node: MappedArray::new::<abi::Node>(node, 1)?,
-            slots: Slots::new(0, endpoints),
+            slots: Slots::new(0, endpoints.min(abi::SLOT_NONE)),
+            own_mask: limits.endpoint_mask(),
         })
     }
 
@@ -49,8 +54,13 @@ impl EndpointTable {
         Ok(found)
     }
 
-    /// A free slot; `None` if there is none before the next grace period.
-    pub(crate) fn take(&mut self) -> Option<u32> {
+    /// A free slot for the endpoint of a device, where the programs look first if that is to be
+    /// had; `None` if there is none before the next grace period.
+    pub(crate) fn take(&mut self, ifindex: u32) -> Option<u32> {
+        let own = ifindex & self.own_mask;
+        if self.slots.claim(own) {
+            return Some(own);
+        }
         self.slots.take()
     }
 
@@ -127,6 +137,16 @@ impl EndpointTable {
     /// `count` epochs that were never given before, from the one that is returned on.
     pub(crate) fn epochs(&self, count: u64) -> u64 {
         self.node.fetch_add(0, abi::NEXT_EPOCH, count).unwrap_or(0)
+    }
+
+    /// When an endpoint that begins now was born: later than every other, though the clock has not
+    /// moved on.
+    pub(crate) fn born(&self) -> u64 {
+        let now = monotonic().as_nanos() >> abi::AGE_SHIFT;
+        let last = self.node.load(0, abi::BORN).unwrap_or(0);
+        let born = u64::try_from(now).unwrap_or(last).max(last + 1);
+        let _ = self.node.store(0, abi::BORN, born);
+        born
     }
 
     /// The first epoch is 1: a cell of 0 says that there is no policy.

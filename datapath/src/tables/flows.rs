@@ -1,12 +1,13 @@
 //! Connection tracking, read for people. The programs alone write it.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use porin_policy::{Protocol, RuleCookie};
 
-use crate::abi::{Cell, FLOW_WAYS, FlowBucket, FlowEntry};
+use crate::abi::{AGE_SHIFT, FLOW_WAYS, FlowBucket, FlowEntry, HANDSHAKE_SHIFT};
 use crate::error::MapError;
-use crate::sys::{Map, MapShape, TypedMap};
+use crate::sys::{Map, MapShape, TypedMap, monotonic};
 
 /// One tracked flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,14 +18,34 @@ pub struct FlowDump {
     pub responder: (IpAddr, u16),
     /// The protocol.
     pub protocol: Protocol,
-    /// Policy epoch and rule by which the initiator's endpoint allows it; `None` if it is not of this node.
-    pub egress: Option<(u64, RuleCookie)>,
+    /// The rule by which the initiator's endpoint has allowed it; `None` if it is not of this node.
+    pub egress: Option<RuleCookie>,
     /// The same of the responder's endpoint.
-    pub ingress: Option<(u64, RuleCookie)>,
+    pub ingress: Option<RuleCookie>,
     /// Whether the responder has answered.
     pub answered: bool,
     /// Whether it ended: reset, or finished by both.
     pub ended: bool,
+    /// When it began, as time of the monotonic clock, to 4.2 ms.
+    pub opened: Duration,
+    /// How long the TCP handshake took, from the SYN to the initiator's ACK, in steps of 1 µs;
+    /// `None` if it is not over, or was not seen.
+    pub handshake: Option<Duration>,
+    /// What the initiator has sent.
+    pub sent: Traffic,
+    /// What the responder has sent.
+    pub received: Traffic,
+}
+
+/// Frames that passed, each counted once.
+///
+/// Two processors that count for one direction of one flow at the same moment may lose a count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// How many; begins again after 2^32.
+    pub packets: u32,
+    /// Their bytes, link headers included.
+    pub bytes: u64,
 }
 
 #[derive(Debug)]
@@ -52,7 +73,8 @@ impl FlowTable {
             .iter()
             .flat_map(|(_, bucket)| bucket.tags.iter().zip(&bucket.flows));
         let taken = places.filter(|(tag, _)| **tag != 0);
-        Ok(taken.map(|(_, flow)| dump(flow)).collect())
+        let now = monotonic();
+        Ok(taken.map(|(tag, flow)| dump(*tag, flow, now)).collect())
     }
 
     /// Forgets every flow: each is judged anew by its next packet.
@@ -67,21 +89,24 @@ impl FlowTable {
     }
 }
 
-fn dump(flow: &FlowEntry) -> FlowDump {
+fn dump(tag: u32, flow: &FlowEntry, now: Duration) -> FlowDump {
     let key = &flow.key;
     let [low, high] = key.ends;
     let [low_port, high_port] = key.ports;
     let low = (IpAddr::from(low), u16::from_be_bytes(low_port));
     let high = (IpAddr::from(high), u16::from_be_bytes(high_port));
-    let (initiator, responder) = if flow.origin & 1 == 0 {
+    let (initiator, responder) = if tag & 1 == 0 {
         (low, high)
     } else {
         (high, low)
     };
-    let [egress, ingress] = flow.sides.map(|side| {
-        let given = Cell::from_word(side.cell).epoch();
-        (side.cell != 0).then(|| (given, RuleCookie::new(side.cookie)))
-    });
+    let [egress, ingress] = flow
+        .sides
+        .map(|side| (side.seal != 0).then(|| RuleCookie::new(side.cookie)));
+    let traffic = |(packets, bytes)| Traffic { packets, bytes };
+    let [of_initiator, of_responder] = flow.packets;
+    let [from_initiator, from_responder] = flow.bytes;
+    let established = flow.state & 32 != 0 && flow.handshake != 0;
     let [protocol, ..] = key.protocol.to_le_bytes();
     FlowDump {
         initiator,
@@ -91,5 +116,19 @@ fn dump(flow: &FlowEntry) -> FlowDump {
         ingress,
         answered: flow.state & 1 != 0,
         ended: flow.state & 8 != 0 || flow.state & 6 == 6,
+        opened: opened(flow.opened, now),
+        handshake: established
+            .then(|| Duration::from_nanos(u64::from(flow.handshake) << HANDSHAKE_SHIFT)),
+        sent: traffic((of_initiator, from_initiator)),
+        received: traffic((of_responder, from_responder)),
     }
+}
+
+/// The programs keep 32 bits of the time: those of the latest moment that is not far ahead of `now`.
+fn opened(stored: u32, now: Duration) -> Duration {
+    let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX) >> AGE_SHIFT;
+    // Of an endpoint that has just begun a flow may be dated a moment later.
+    let soon = now + 256;
+    let age = (soon as u32).wrapping_sub(stored);
+    Duration::from_nanos(soon.saturating_sub(u64::from(age)) << AGE_SHIFT)
 }

@@ -13,7 +13,7 @@ mod policies;
 mod slots;
 
 pub use counters::DropCounter;
-pub use flows::FlowDump;
+pub use flows::{FlowDump, Traffic};
 
 pub(crate) use addresses::AddressTable;
 pub(crate) use counters::Counters;

@@ -29,6 +29,11 @@ impl Slots {
         self.free.remove(&slot);
     }
 
+    /// This slot, if it is free.
+    pub(crate) fn claim(&mut self, slot: u32) -> bool {
+        self.free.remove(&slot)
+    }
+
     /// The lowest free slot.
     pub(crate) fn take(&mut self) -> Option<u32> {
         self.free.pop_first()
