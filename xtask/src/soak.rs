@@ -29,6 +29,9 @@ enum Soak {
     /// 10,000,000 packets of every kind, judged by the kernel's programs as by the evaluator, through
     /// histories of everything that can change; and as many that begin a flow (minutes).
     Packets,
+    /// 2,000 swaps of a policy of 10,000 entries, every one of which changes, under packets by hand
+    /// and again under real ones; none is judged by a mixture (minutes).
+    Swap,
 }
 
 impl Soak {
@@ -36,6 +39,7 @@ impl Soak {
     const fn size(self) -> (&'static str, u64) {
         match self {
             Self::Packets => ("PORIN_PACKETS", 10_000_000),
+            Self::Swap => ("PORIN_SWAPS", 2_000),
         }
     }
 
@@ -48,6 +52,15 @@ impl Soak {
                 "--test",
                 "prog_run",
                 "differential",
+            ],
+            Self::Swap => &[
+                "--package",
+                "porin-datapath",
+                "--test",
+                "prog_run",
+                "--test",
+                "kernel_packets",
+                "swap_of_ten_thousand",
             ],
         }
     }

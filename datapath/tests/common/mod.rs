@@ -204,3 +204,8 @@ pub fn listing(path: &Path) -> Result<Vec<String>, Failure> {
     names.sort();
     Ok(names)
 }
+
+/// A number from the environment: the size of a test, or its seed.
+pub fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}

@@ -1,6 +1,7 @@
 //! Changes of policy, name and place, under connections that run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -11,8 +12,8 @@ use porin_identity::IdentityId;
 use porin_policy::{Direction, MapState, Protocol, RuleCookie};
 use porin_testbed::suite;
 
-use crate::common::Failure;
-use crate::scene::{Entry, Pod, Scene, allow, allow_egress, client, policy};
+use crate::common::{Failure, number};
+use crate::scene::{Entry, Pod, Scene, allow, allow_egress, client, deny, policy};
 use crate::traffic::{Datagrams, Download, Echo, Stream, Talk, unspecified};
 
 const PORT: u16 = 8080;
@@ -240,11 +241,13 @@ pub(crate) fn full(config: &Config) -> suite::Outcome {
     Ok(())
 }
 
-const STORM: [u16; 4] = [PORT, PORT + 1, PORT + 2, PORT + 3];
+/// The ports of the storm; every one has an entry in either of the two policies that take turns.
+const STORM: std::ops::Range<u16> = 20_000..30_000;
+const SWAPS: u64 = 10;
 
-/// The ports of either of the two policies that take turns.
-fn half(half: usize) -> &'static [u16] {
-    &STORM[2 * half..2 * half + 2]
+/// Which of the two lets this port be used; the other denies it.
+fn half(port: u16) -> usize {
+    usize::from(port % 2)
 }
 
 /// The rule that a policy of the two names.
@@ -252,25 +255,37 @@ fn rule(half: usize) -> RuleCookie {
     RuleCookie::new(if half == 0 { 100 } else { 200 })
 }
 
-/// Sends to every port without a pause while `work` runs.
+fn half_open(peer: IdentityId, which: usize) -> MapState {
+    policy(STORM.map(|port| {
+        let entry = if half(port) == which { allow } else { deny };
+        entry(peer, Protocol::UDP, port, rule(which).get())
+    }))
+}
+
+/// Sends to every port in turn, without a pause, while `work` runs.
 fn under_storm<R>(
-    senders: &[Datagrams],
+    sender: &UdpSocket,
+    to: IpAddr,
     work: impl FnOnce() -> Result<R, Failure>,
 ) -> Result<R, Failure> {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        let sending = scope.spawn(|| -> Result<(), Failure> {
-            let mut mark = 0;
-            while !stop.load(Ordering::Acquire) {
-                senders.iter().try_for_each(|sender| sender.send(mark))?;
-                mark += 1;
-                thread::sleep(Duration::from_micros(50));
+        let sending = scope.spawn(|| {
+            // In large steps, so that every moment meets ports of all parts.
+            for port in (0_usize..)
+                .map(|n| STORM.start + u16::try_from(n * 37 % STORM.len()).expect("a port"))
+            {
+                if stop.load(Ordering::Acquire) {
+                    break;
+                }
+                // Nobody listens: what is heard of that is not an answer to this packet.
+                let _ = sender.send_to(&[7], (to, port));
+                thread::sleep(Duration::from_micros(20));
             }
-            Ok(())
         });
         let done = work();
         stop.store(true, Ordering::Release);
-        sending.join().map_err(|_| "the sender panicked")??;
+        sending.join().map_err(|_| "the sender panicked")?;
         done
     })
 }
@@ -285,56 +300,84 @@ fn epoch(scene: &Scene) -> Result<u32, Failure> {
 /// Under a storm of packets and of changes, every packet is judged by one
 /// policy as a whole: the one that its epoch names.
 pub(crate) fn swap(config: &Config) -> suite::Outcome {
-    let mut scene = Scene::new(config, 2)?;
+    let limits = Limits {
+        policy_entries: 10_000,
+        flows: 65_536,
+        ring_bytes: 1 << 24,
+        ..config.limits
+    };
+    let config = Config {
+        limits,
+        ..config.clone()
+    };
+    let mut scene = Scene::new(&config, 2)?;
     let peer = scene.pods[0].identity;
-    let policies = [0, 1].map(|at| {
-        let entry = |port: &u16| allow(peer, Protocol::UDP, *port, rule(at).get());
-        policy(half(at).iter().map(entry))
-    });
+    let policies = [0, 1].map(|which| half_open(peer, which));
     scene.ready(&[&client(), &policies[0]])?;
-    let senders: Result<Vec<_>, _> = STORM
-        .iter()
-        .map(|port| {
-            let to = scene.pods[1].at(false, *port);
-            Datagrams::udp(&scene.pods[0], unspecified(false), to)
-        })
-        .collect();
-    let (swaps, id) = (60, scene.pods[1].id);
+    let sender = scene.pods[0]
+        .namespace
+        .run(|| UdpSocket::bind((unspecified(false), 0)))??;
+    let (swaps, id, to) = (
+        number("PORIN_SWAPS").unwrap_or(SWAPS),
+        scene.pods[1].id,
+        scene.pods[1].v4,
+    );
     let mut halves = BTreeMap::from([(epoch(&scene)?, 0)]);
-    under_storm(&senders?, || {
+    let (mut judged, mut epochs) = (0_u64, BTreeSet::new());
+    under_storm(&sender, to, || {
         for round in 1..=swaps {
-            scene.install(1, &policies[round % 2])?;
+            let which = usize::from(round % 2 == 1);
+            scene.install(1, &policies[which])?;
             let epoch = epoch(&scene)?;
-            halves.insert(epoch, round % 2);
+            halves.insert(epoch, which);
             // The storm meets every policy, or nothing was tried.
             let met = |seen: &Observation| is_of_storm(seen, id) && seen.epoch == epoch;
             scene.log.expect("a packet under the new policy", met)?;
+            judged += check(scene.log.all(), id, &halves)?;
+            epochs.insert(epoch);
+            scene.log.forget();
         }
         Ok(())
     })?;
-    let mut epochs = BTreeSet::new();
-    for seen in scene.log.all() {
-        if !is_of_storm(seen, id) {
-            continue;
-        }
-        let port = seen.tuple.destination_port;
-        let at = *halves
+    judged += check(scene.log.all(), id, &halves)?;
+    eprintln!(
+        "swap: {swaps} swaps of 10,000 entries, {judged} real packets told, 0 judged by a mixture"
+    );
+    assert_eq!(scene.log.lost()?, 0, "everything was heard");
+    assert!(
+        epochs.len() as u64 >= swaps,
+        "{} of {swaps} epochs",
+        epochs.len()
+    );
+    Ok(())
+}
+
+/// That each packet was judged by the policy whose epoch it names; how many they were.
+fn check(
+    told: &[Observation],
+    server: EndpointId,
+    halves: &BTreeMap<u32, usize>,
+) -> Result<u64, Failure> {
+    let mut judged = 0;
+    for seen in told.iter().filter(|seen| is_of_storm(seen, server)) {
+        let which = *halves
             .get(&seen.epoch)
             .ok_or("an epoch that was never installed")?;
-        let expected = if half(at).contains(&port) {
-            (Outcome::Forward, rule(at))
+        let outcome = if half(seen.tuple.destination_port) == which {
+            Outcome::Forward
         } else {
-            (Outcome::Drop(DropReason::POLICY_DENIED), RuleCookie::NONE)
+            Outcome::Drop(DropReason::POLICY_DENY)
         };
+        let expected = (outcome, rule(which));
         assert_eq!((seen.outcome, seen.cookie), expected, "{seen:?}");
-        epochs.insert(seen.epoch);
+        judged += 1;
     }
-    assert!(epochs.len() >= swaps, "{} of {swaps} epochs", epochs.len());
-    Ok(())
+    Ok(judged)
 }
 
 /// Whether this was said of a packet of the storm at the server, not of the neighbours' talk.
 fn is_of_storm(seen: &Observation, server: EndpointId) -> bool {
     (seen.endpoint, seen.direction) == (server, Direction::Ingress)
+        && seen.tuple.protocol == Protocol::UDP
         && STORM.contains(&seen.tuple.destination_port)
 }

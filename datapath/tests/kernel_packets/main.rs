@@ -51,7 +51,7 @@ const ONCE: [(&str, Body); 18] = [
         changes::replaced,
     ),
     ("full_table_keeps_the_old_policy", changes::full),
-    ("swap_never_mixes_policies", changes::swap),
+    ("swap_of_ten_thousand_entries_never_mixes", changes::swap),
     ("killed_process_leaves_enforcement", lifetime::killed),
     (
         "killed_start_can_be_repeated",

@@ -160,6 +160,11 @@ impl Log {
         self.seen.clear();
     }
 
+    /// Forgets what was heard, and hears the rest.
+    pub(crate) fn forget(&mut self) {
+        self.seen.clear();
+    }
+
     /// Waits for an observation of this kind.
     pub(crate) fn expect(
         &mut self,

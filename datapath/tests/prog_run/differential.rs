@@ -15,8 +15,9 @@ use porin_policy::{
 };
 use porin_testbed::suite::{Failed, Outcome as TestOutcome};
 
+use crate::common::number;
 use crate::node::{A, B, ID_B, Node, at, bare, everything, limits, v4, v6};
-use crate::random::{Random, number};
+use crate::random::Random;
 
 const PACKETS: u64 = 100_000;
 const PACKETS_PER_POLICY: u64 = 2_000;

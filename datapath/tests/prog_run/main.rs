@@ -23,6 +23,7 @@ mod odd;
 mod random;
 mod revocation;
 mod room;
+mod swap;
 mod tables;
 
 use std::process::ExitCode;
@@ -113,7 +114,10 @@ const TESTS: &[(&str, Body)] = &[
         tables::a_table_of_others_is_not_edited,
     ),
     ("slots_are_used_again", tables::slots_are_used_again),
-    ("a_swap_is_atomic", tables::a_swap_is_atomic),
+    (
+        "swap_of_ten_thousand_entries_is_atomic",
+        swap::of_ten_thousand_entries_is_atomic,
+    ),
     ("losses_are_counted", tables::losses_are_counted),
     ("adoption", adoption::a_restart_has_no_gap),
     (

@@ -2,6 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::common::number;
+
 /// SplitMix64 (Steele, Lea, Flood 2014).
 pub(crate) struct Random(u64);
 
@@ -36,9 +38,4 @@ impl Random {
         let at = usize::try_from(self.below(from.len() as u64)).expect("small");
         from[at]
     }
-}
-
-/// A number from the environment.
-pub(crate) fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
 }

@@ -12,8 +12,9 @@ use porin_identity::IdentityId;
 use porin_policy::{Direction, EntryAction, MapState, Protocol, Query, Verdict};
 use porin_testbed::suite::{Failed, Outcome};
 
+use crate::common::number;
 use crate::node::{A, B, Node, at, bare, entry, limits, tcp_port, v4, v6};
-use crate::random::{Random, number};
+use crate::random::Random;
 
 const PACKETS: u64 = 5_000;
 const PORTS: [u16; 4] = [80, 81, 4000, 4001];

@@ -1,8 +1,5 @@
 //! Tables: shared by content, swapped as a whole, full without harm.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use porin_datapath::{ApplyError, Frame, Hook, Limits, Loader, TestPacket};
 use porin_flow::{DropReason, TcpFlags};
 use porin_identity::IdentityId;
@@ -215,91 +212,6 @@ pub(crate) fn slots_are_used_again(loader: Loader) -> Outcome {
             );
             node.datapath.remove_endpoint(A)?;
         }
-        Ok(())
-    })
-}
-
-/// While policies change, every packet is judged by one of them as a whole:
-/// two ports, of which exactly one is open, and the rule that says so.
-pub(crate) fn a_swap_is_atomic(loader: Loader) -> Outcome {
-    open(loader, |node| {
-        let policy = |round: u32| -> MapState {
-            let (open, shut) = if round.is_multiple_of(2) {
-                (80, 81)
-            } else {
-                (81, 80)
-            };
-            let allow = entry(
-                Direction::Egress,
-                ID_B,
-                tcp_port(open),
-                EntryAction::Allow,
-                round,
-            );
-            let deny = entry(
-                Direction::Egress,
-                ID_B,
-                tcp_port(shut),
-                EntryAction::Deny,
-                round,
-            );
-            [allow, deny].into_iter().collect()
-        };
-        let first = 1000;
-        node.datapath.install(&[(A, &policy(first))])?;
-        let packets =
-            [80, 81].map(|port| Frame::tcp(at(v4(A), 4000), at(v4(B), port), TcpFlags::ACK));
-        let program = node.datapath.program(Hook::FromEndpoint)?;
-        let ifindex = node.devices[0];
-        let stop = AtomicBool::new(false);
-        let (datapath, events) = (&mut node.datapath, &mut node.events);
-        let mut told = Vec::new();
-        let verdicts = std::thread::scope(|scope| -> Result<_, porin_testbed::suite::Failed> {
-            let (stop, packets) = (&stop, &packets);
-            // A thread is born into the namespace of its parent.
-            let sender = scope.spawn(move || {
-                let mut passed = 0_u64;
-                while !stop.load(Ordering::Relaxed) {
-                    for frame in packets {
-                        let packet = TestPacket {
-                            bytes: frame.bytes(),
-                            ifindex,
-                            mark: 0,
-                        };
-                        let run = program.run(&packet, 1).expect("the program runs");
-                        passed += u64::from(run.passed);
-                    }
-                }
-                passed
-            });
-            for round in 1..=40 {
-                datapath.install(&[(A, &policy(first + round))])?;
-                // Or a busy machine fills the ring with the first of them.
-                events.drain(|seen| told.push(seen));
-            }
-            stop.store(true, Ordering::Relaxed);
-            Ok(sender.join().map_err(|_| "the sender ran to its end")?)
-        })?;
-        assert!(verdicts > 0);
-        let mut epochs: BTreeMap<u32, u32> = BTreeMap::new();
-        node.events.drain(|seen| told.push(seen));
-        for told in &told {
-            let cookie = told.cookie.get();
-            assert_eq!(
-                *epochs.entry(told.epoch).or_insert(cookie),
-                cookie,
-                "one policy an epoch"
-            );
-            let open = if cookie.is_multiple_of(2) { 80 } else { 81 };
-            let forward = told.outcome == porin_flow::Outcome::Forward;
-            assert_eq!(forward, told.tuple.destination_port == open, "{told:?}");
-        }
-        assert!(
-            epochs.len() > 5,
-            "{} events of {} epochs",
-            told.len(),
-            epochs.len()
-        );
         Ok(())
     })
 }

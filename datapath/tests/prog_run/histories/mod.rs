@@ -24,9 +24,9 @@ use porin_testbed::Namespace;
 use porin_testbed::suite::{Failed, Outcome};
 
 use crate::adoption::node;
-use crate::common::with_bpffs;
+use crate::common::{number, with_bpffs};
 use crate::node::{A, B, Node, limits};
-use crate::random::{Random, number};
+use crate::random::Random;
 use frames::{Sketch, foreign, spoil};
 use model::{Fate, Model, mark_of};
 
