@@ -32,6 +32,9 @@ enum Soak {
     /// 2,000 swaps of a policy of 10,000 entries, every one of which changes, under packets by hand
     /// and again under real ones; none is judged by a mixture (minutes).
     Swap,
+    /// 300 recorded truth tables of NetworkPolicy with real packets between namespaces, of the larger
+    /// collection if it is there (minutes).
+    Matrices,
 }
 
 impl Soak {
@@ -40,6 +43,7 @@ impl Soak {
         match self {
             Self::Packets => ("PORIN_PACKETS", 10_000_000),
             Self::Swap => ("PORIN_SWAPS", 2_000),
+            Self::Matrices => ("PORIN_CASES", 300),
         }
     }
 
@@ -61,6 +65,14 @@ impl Soak {
                 "--test",
                 "kernel_packets",
                 "swap_of_ten_thousand",
+            ],
+            Self::Matrices => &[
+                "--package",
+                "porin",
+                "--features",
+                "enforcer,aya",
+                "--test",
+                "kernel_matrices",
             ],
         }
     }
