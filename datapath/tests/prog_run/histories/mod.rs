@@ -28,7 +28,7 @@ use crate::common::{number, with_bpffs};
 use crate::node::{A, B, Node, limits};
 use crate::random::Random;
 use frames::{Sketch, foreign, spoil};
-use model::{Fate, Model, mark_of};
+use model::{Fate, Model, PROVEN, mark_of};
 
 const PACKETS: u64 = 10_000;
 /// After so many everything about flows is forgotten: no table overflows and no clock matters.
@@ -171,7 +171,7 @@ impl Trial {
         };
         let own = self.model.land.homes.get(&id).map(|home| home.identity);
         let marked = match (way, reason, own) {
-            (Direction::Egress, None, Some(own)) => judged.mark == mark_of(own),
+            (Direction::Egress, None, Some(own)) => judged.mark & !PROVEN == mark_of(own),
             _ => true,
         };
         if !agrees || !marked {
@@ -199,7 +199,7 @@ impl Trial {
         let identity = self.random.pick(&changes::NAMES);
         match self.random.below(6) {
             0 => self.random.next() as u32,
-            1 => mark_of(identity) ^ 1,
+            1 => mark_of(identity) ^ self.random.pick(&[1, PROVEN]),
             2 => 0,
             _ => mark_of(identity),
         }

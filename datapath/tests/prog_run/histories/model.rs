@@ -69,6 +69,9 @@ pub(crate) struct Model {
     pub(crate) changes: u64,
 }
 
+/// In a mark: the sender's hook has judged for the receiver, and the hash of the packet proves it.
+pub(crate) const PROVEN: u32 = 0x20;
+
 /// The mark of a packet that an endpoint of this identity sent.
 pub(crate) fn mark_of(identity: IdentityId) -> u32 {
     let number = identity.get();
@@ -108,7 +111,10 @@ impl Model {
             land: &self.land,
             home,
             direction,
-            mark: if mark & 0xfe == 0x5e { mark } else { 0 },
+            mark: match mark & !PROVEN {
+                mark if mark & 0xfe == 0x5e => mark,
+                _ => 0,
+            },
         };
         let packet = match read(frame) {
             Err(reason) => return Fate::Dropped(reason),
