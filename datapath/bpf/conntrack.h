@@ -13,7 +13,7 @@
  * A packet is judged as new, in its own direction, when
  * 1. there is no entry, or it rested for longer than its state allows;
  * 2. it is a bare SYN and the flow is ending, or comes from the responder;
- * 3. the entry is from an earlier endpoint on the same address;
+ * 3. the entry is older than the endpoint;
  * 4. it answers a flow that this endpoint never allowed.
  */
 #pragma once
@@ -259,8 +259,7 @@ static __noinline int flow_begin(struct crossing *c, const struct endpoint *ep, 
 }
 
 /* Judged again as it began; c->peer is known. */
-INLINE int flow_renew(struct crossing *c, const struct endpoint *ep, const struct packet *p,
-		      struct track *t)
+INLINE int flow_renew(struct crossing *c, const struct packet *p, struct track *t)
 {
 	bool forward = goes_forward(t);
 	__u32 index = own_side(c, forward);
@@ -274,7 +273,6 @@ INLINE int flow_renew(struct crossing *c, const struct endpoint *ep, const struc
 		return reason;
 	c->report = !side->seal || side->cookie != c->cookie;
 	WRITE_ONCE(side->seal, 0);
-	WRITE_ONCE(flow->opened, opened_after(ep, opened_at(flow, c->now)));
 	side_give(flow, index, c, t->bound);
 	flow_touch(&t->at, c, p, forward);
 	return 0;
@@ -300,12 +298,12 @@ static __noinline int flow_decide(struct crossing *c, const struct endpoint *ep,
 	c->reply = forward ? REPLY_NO : REPLY_YES;
 	seal = READ_ONCE(t->at.flow->side[own_side(c, forward) & 1].seal);
 	never = !seal;
-	if (!never && opened_at(t->at.flow, c->now) <= ep->born)
+	if (opened_at(t->at.flow, c->now) <= ep->born)
 		return FLOW_BEGINS;
 	reason = find_peer(c, p);
 	if (reason)
 		return reason;
-	reason = flow_renew(c, ep, p, t);
+	reason = flow_renew(c, p, t);
 	if (!reason || forward || !never)
 		return reason;
 	return FLOW_BEGINS;

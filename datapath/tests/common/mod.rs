@@ -6,6 +6,8 @@
     reason = "every test binary is a crate of its own and uses a part of this"
 )]
 
+pub mod random;
+
 use std::error::Error;
 use std::fs;
 use std::io::{self, BufRead, BufReader};

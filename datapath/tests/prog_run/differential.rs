@@ -22,6 +22,8 @@ use crate::random::Random;
 const PACKETS: u64 = 100_000;
 const PACKETS_PER_POLICY: u64 = 2_000;
 const REMEMBERED: usize = 64;
+/// After so many flows are forgotten: else the table fills, and the first flows give way.
+const PACKETS_PER_TABLE: u64 = 50_000;
 /// Source ports lie here and destination ports do not, so that no two flows are each other's answers.
 const SOURCE_PORTS: std::ops::Range<u16> = 50_000..60_000;
 
@@ -71,6 +73,7 @@ struct Trial {
     next_source: u16,
     remembered: Vec<Opening>,
     judged: u64,
+    forget_at: u64,
     counts: BTreeMap<String, u64>,
 }
 
@@ -91,12 +94,18 @@ impl Trial {
             next_source: SOURCE_PORTS.start,
             remembered: Vec::new(),
             judged: 0,
+            forget_at: PACKETS_PER_TABLE,
             counts: BTreeMap::new(),
         })
     }
 
     /// A new policy; what was allowed before obeys it, whichever way it goes; then new flows.
     fn policy_round(&mut self, node: &mut Node) -> Result<(), Failed> {
+        if self.judged >= self.forget_at {
+            self.forget_at = self.judged + PACKETS_PER_TABLE;
+            node.datapath.clear_flows()?;
+            self.remembered.clear();
+        }
         self.change_policy(node)?;
         for opening in self.remembered.clone() {
             let answer = opening.has_answer() && self.random.chance(50);

@@ -190,6 +190,31 @@ pub(crate) fn a_successor_inherits_nothing(loader: Loader) -> Outcome {
     })
 }
 
+/// Both ends are others than when the flow began: neither is asked to answer for his forerunner.
+pub(crate) fn successors_at_both_ends_inherit_nothing(loader: Loader) -> Outcome {
+    open(loader, |node| {
+        let forth = Frame::tcp(at(v4(A), 4000), at(v4(B), 80), TcpFlags::SYN);
+        let back = Frame::tcp(at(v4(B), 80), at(v4(A), 4000), TcpFlags::ACK);
+        let settle = |node: &mut crate::node::Node, id, policy: &MapState| {
+            node.datapath.remove_endpoint(id)?;
+            node.add(id)?;
+            node.datapath.install(&[(id, policy)])?;
+            node.datapath
+                .set_ready(id)
+                .map_err(porin_testbed::suite::Failed::from)
+        };
+        node.datapath.set_held(B)?;
+        assert_eq!(node.cross(A, &forth).reason(), Some(DropReason::NOT_READY));
+        settle(node, A, &client(40))?;
+        settle(node, B, &everything(41))?;
+        let late = node.cross(B, &back);
+        assert_eq!(late.reason(), Some(DropReason::POLICY_DENIED), "{late:?}");
+        assert_eq!(node.cross(A, &forth).reason(), None, "his own flow");
+        assert_eq!(node.cross(B, &back).reason(), None);
+        Ok(())
+    })
+}
+
 pub(crate) fn an_address_that_changes_hands(loader: Loader) -> Outcome {
     open(loader, |node| {
         let friend = IdentityId::new(2001);

@@ -20,7 +20,6 @@ mod icmp;
 mod network;
 mod node;
 mod odd;
-mod random;
 mod revocation;
 mod room;
 mod swap;
@@ -28,6 +27,7 @@ mod tables;
 
 use std::process::ExitCode;
 
+use common::random;
 use porin_datapath::Loader;
 use porin_testbed::suite::{Outcome, Test, run};
 
@@ -65,6 +65,10 @@ const TESTS: &[(&str, Body)] = &[
     (
         "a_successor_inherits_nothing",
         flows::a_successor_inherits_nothing,
+    ),
+    (
+        "successors_at_both_ends_inherit_nothing",
+        flows::successors_at_both_ends_inherit_nothing,
     ),
     (
         "an_address_that_changes_hands",

@@ -105,6 +105,8 @@ struct Given {
 struct Flow {
     /// Whether the upper end began.
     upper: bool,
+    /// The number of the last change before it began: a flow is nothing to a younger endpoint.
+    opened: u64,
     /// When the end that began, and the one that answers, were allowed last.
     sides: [Option<Given>; 2],
     answered: bool,
@@ -178,7 +180,7 @@ impl Flows {
         let initiator = forward == (passage.direction == Direction::Egress);
         let side = usize::from(!initiator);
         let given = flow.sides[side];
-        if given.is_some_and(|given| given.under.policy < passage.home.born) {
+        if flow.opened < passage.home.born {
             return self.begin(passage, packet, plain);
         }
         let peer = match (passage.peer(packet)?, given) {
@@ -212,6 +214,7 @@ impl Flows {
         let under = passage.version();
         let mut flow = Flow {
             upper,
+            opened: passage.now,
             sides: [initiator, !initiator].map(|own| own.then_some(Given { under, peer })),
             answered: false,
             finished: [false; 2],

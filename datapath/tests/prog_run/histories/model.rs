@@ -90,6 +90,7 @@ pub(crate) struct Passage<'a> {
     pub(crate) direction: Direction,
     /// 0: none of ours.
     mark: u32,
+    pub(crate) now: u64,
 }
 
 impl Model {
@@ -111,6 +112,7 @@ impl Model {
             land: &self.land,
             home,
             direction,
+            now: self.changes,
             mark: match mark & !PROVEN {
                 mark if mark & 0xfe == 0x5e => mark,
                 _ => 0,
