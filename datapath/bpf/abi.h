@@ -28,6 +28,13 @@ enum direction {
 enum identity {
 	IDENTITY_UNKNOWN = 0, /* in a policy key: any peer */
 	IDENTITY_HOST = 1,
+	IDENTITY_WORLD = 2, /* between nodes: ask the address */
+	IDENTITY_HEALTH = 4,
+	IDENTITY_INIT = 5,
+	IDENTITY_REMOTE_NODE = 6,
+	IDENTITY_INGRESS = 8,
+	IDENTITY_WELL_KNOWN = 100, /* the first that is the same on every node */
+	IDENTITY_CLUSTER = 256,    /* the first of a workload */
 };
 
 /*
@@ -40,9 +47,11 @@ enum identity {
  *
  * P says that skb->hash is a proof (proof.h). L is bit 24 of the identity: it
  * means something on this node only. The identity with magic and L, but without
- * P, is called the stamp.
+ * P, is called the stamp. What came through the tunnel of another node bears the
+ * other magic, and counts only if it came by the overlay's device.
  */
 #define MARK_MAGIC 0x5eU
+#define MARK_OVERLAY 0x5cU
 #define MARK_MAGIC_MASK 0xdeU
 #define MARK_PROVEN 0x20U
 #define MARK_LOCAL 0x01U
@@ -103,6 +112,9 @@ struct node {
 	__u64 next_epoch;    /* first epoch not given yet (user space only) */
 	__u64 secret;        /* drawn once; where flows lie nobody outside can tell */
 	__u64 born;          /* the last one given to an endpoint (user space only) */
+	__u32 overlay;       /* device of the tunnels between nodes, 0 none */
+	__be16 tunnel_port;  /* UDP port of the tunnels */
+	__u16 reserved;
 };
 
 /* Version and sizes the pinned maps were made with, one element. */
@@ -128,6 +140,14 @@ struct owner {
 struct prefix {
 	__u32 length;
 	__u32 word[4];
+};
+
+/* --- other nodes -------------------------------------------------------- */
+
+/* Of a node that tunnels end at; its key is the address of that end. */
+struct remote {
+	__u32 prefixes; /* how many lead there */
+	__u32 reserved;
 };
 
 /* --- policy ------------------------------------------------------------- */
@@ -328,9 +348,12 @@ enum drop_reason {
 	DROP_CONNTRACK_INSERT = 155,
 	DROP_EXTENSION_HEADER = 156,
 	DROP_FRAGMENT = 157,
+	DROP_NO_TUNNEL = 160,
 	DROP_UNKNOWN_FLOW = 163,
 	DROP_UNSUPPORTED_L2 = 166,
+	DROP_ENCAPSULATION = 170,
 	DROP_INVALID_IDENTITY = 171,
+	DROP_UNKNOWN_SENDER = 172,
 	DROP_FRAGMENT_NOT_FOUND = 175,
 	DROP_FORBIDDEN_ICMP6 = 176,
 	DROP_POLICY_DENY = 181,

@@ -23,8 +23,19 @@ INLINE struct crossing crossing_begin(struct __sk_buff *skb, __u8 direction)
 	if (facts) {
 		c.address_epoch = READ_ONCE(facts->address_epoch);
 		c.secret = facts->secret;
+		c.overlay = facts->overlay;
+		c.tunnel_port = facts->tunnel_port;
 	}
 	return c;
+}
+
+/* The verifier wants the field at its own offset from the packet, and the
+ * compiler might keep the sum of both. */
+INLINE void set_mark(struct __sk_buff *skb, __u32 mark)
+{
+	asm volatile("*(u32 *)(%0 + %1) = %2" ::"r"(skb), "i"(offsetof(struct __sk_buff, mark)),
+		     "r"(mark)
+		     : "memory");
 }
 
 /* Does a flow or the policy of @ep allow it? 0, or the reason to drop. */

@@ -19,8 +19,10 @@ struct crossing {
 	__u32 slot;          /* of the endpoint */
 	__u32 stamp;         /* skb->mark when it bears the magic, else 0 */
 	__u32 came_by;       /* device by which the packet reached this node, 0 made here */
+	__u32 overlay;       /* device of the tunnels, 0 none */
 	__u32 peer;          /* identity of the far end, 0 not asked yet */
 	__u32 cookie;
+	__be16 tunnel_port;
 	__u8 direction; /* of the hook */
 	__u8 match;
 	__u8 reply;

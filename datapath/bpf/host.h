@@ -14,6 +14,7 @@
 
 #include "cross.h"
 #include "neighbour.h"
+#include "overlay.h"
 
 #define ETHERTYPE_SLOW 0x8809 /* link aggregation */
 #define ETHERTYPE_PAE 0x888e  /* port authentication */
@@ -257,23 +258,23 @@ int from_network(struct __sk_buff *skb)
 {
 	struct crossing c = host_begin(skb, DIRECTION_INGRESS);
 	struct packet p = {};
+	__u32 slot;
 	int amiss;
 
-	/* On the device of an endpoint from_endpoint has just written the mark. By
-	 * any other device nothing comes that was stamped on this node. */
-	if (unlikely(stamp_of(skb->mark))) {
-		__u32 slot;
-
-		if (endpoint_at(skb->ifindex, &slot))
-			c.stamp = stamp_of(skb->mark);
-		else
-			skb->mark = 0;
+	c.came_by = skb->ifindex;
+	/* On the device of an endpoint, or of the overlay, our program has just
+	 * written the mark. By any other nothing comes that was stamped on this node. */
+	c.stamp = stamp_arriving(&c, skb->mark);
+	if (unlikely(c.stamp) && !came_through_tunnel(&c) && !endpoint_at(skb->ifindex, &slot)) {
+		c.stamp = 0;
+		set_mark(skb, 0);
 	}
 	if (unlikely(of_others(skb)))
 		return TCX_NEXT;
-	c.came_by = skb->ifindex;
 	amiss = parse(skb, &p);
 	if (p.family && !for_host(skb, &p))
+		return TCX_NEXT;
+	if (unlikely(is_tunnel(&c, &p)) && is_node(&p.source))
 		return TCX_NEXT;
 	return host_conclude(skb, the_host(), &c, &p, amiss);
 }
@@ -289,6 +290,8 @@ int to_network(struct __sk_buff *skb)
 	if (unlikely(of_others(skb)))
 		return TCX_NEXT;
 	amiss = parse(skb, &p);
+	if (unlikely(is_tunnel(&c, &p)) && is_node(&p.destination))
+		return TCX_NEXT;
 	if (!stamp_of(skb->mark) && !skb->ingress_ifindex)
 		return host_conclude(skb, h, &c, &p, amiss);
 	if (h && !amiss && p.family && !(p.flags & (PACKET_ICMP_ERROR | PACKET_LATER_FRAGMENT)) &&

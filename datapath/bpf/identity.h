@@ -58,6 +58,19 @@ INLINE __u32 identity_of(__u32 stamp)
 	return stamp >> MARK_IDENTITY_SHIFT | (stamp & MARK_LOCAL) << IDENTITY_LOCAL_SHIFT;
 }
 
+INLINE bool came_through_tunnel(const struct crossing *c)
+{
+	return unlikely(c->overlay) && c->came_by == c->overlay;
+}
+
+/* The mark of a packet on its way through this node, when it counts. */
+INLINE __u32 stamp_arriving(const struct crossing *c, __u32 mark)
+{
+	if (came_through_tunnel(c))
+		return (mark & MARK_MAGIC_MASK) == MARK_OVERLAY ? mark & ~MARK_PROVEN : 0;
+	return stamp_of(mark);
+}
+
 /*
  * Identity of the sender of a packet that arrives at an endpoint:
  *
@@ -68,7 +81,9 @@ INLINE __u32 identity_of(__u32 stamp)
  *    own. A marked packet is an endpoint's that was given the host's address on
  *    its way (masquerade), and remains the endpoint's. An unmarked one that came
  *    by a device is somebody else's, forged or masqueraded: the world's;
- * 3. else whom the address tables name. A mark says nothing here: another
+ * 3. it came through the tunnel of another node: from_overlay has found out, and
+ *    wrote it into the mark. Without that mark nobody has asked the tunnel;
+ * 4. else whom the address tables name. A mark says nothing here: another
  *    instance on this node counts identities its own way.
  *
  * 0, or the reason to drop.
@@ -79,6 +94,10 @@ INLINE int sender(struct crossing *c, const struct packet *p)
 
 	c->peer = owner.identity;
 	if (!(owner.flags & OWNER_LOCAL)) {
+		if (came_through_tunnel(c)) {
+			c->peer = identity_of(c->stamp);
+			return c->stamp ? 0 : DROP_UNKNOWN_SENDER;
+		}
 		if (owner.identity != IDENTITY_HOST)
 			return 0;
 		if (c->stamp)

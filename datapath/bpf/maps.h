@@ -62,6 +62,24 @@ struct {
 	__type(value, struct owner);
 } prefixes SEC(".maps");
 
+/* Where the tunnels of other nodes end. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, union address);
+	__type(value, struct remote);
+} nodes SEC(".maps");
+
+/* Which node stands behind an address: tunnels go there, and come from there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct prefix);
+	__type(value, union address);
+} routes SEC(".maps");
+
 /* A table per distinct content; endpoints with equal policy share it. */
 struct policy_table {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);

@@ -17,6 +17,7 @@
 #include "cross.h"
 #include "host.h"
 #include "neighbour.h"
+#include "overlay.h"
 
 /* Question 6: ARP and ICMPv6. 0 passes, NEIGHBOUR_JUDGE, or the reason to drop. */
 static __noinline int cross_link(struct __sk_buff *skb, const struct endpoint *ep,
@@ -52,6 +53,8 @@ INLINE int cross(struct __sk_buff *skb, const struct endpoint *ep, struct crossi
 	if (c->direction == DIRECTION_EGRESS) {
 		if (unlikely(!owns(ep, &p->source, p->family)))
 			return DROP_INVALID_SOURCE;
+		if (unlikely(is_tunnel(c, p)) && !is_workload(&p->destination))
+			return DROP_ENCAPSULATION;
 	} else if (unlikely(!owns(ep, &p->destination, p->family))) {
 		return DROP_UNKNOWN_TARGET;
 	}
@@ -66,8 +69,8 @@ INLINE int judge(struct __sk_buff *skb, __u8 direction)
 	int reason;
 
 	if (direction == DIRECTION_INGRESS) {
-		c.stamp = stamp_of(skb->mark);
 		c.came_by = skb->ingress_ifindex;
+		c.stamp = stamp_arriving(&c, skb->mark);
 		if (likely(ep) && proven(skb, ep, &c))
 			return TCX_NEXT;
 	}

@@ -176,7 +176,7 @@ pub const PREVIOUS: usize = 64;
 /// Offset of [`Host::deadline`].
 pub const DEADLINE: usize = 72;
 
-/// `struct node`: 32 bytes, one.
+/// `struct node`: 40 bytes, one.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Node {
@@ -188,8 +188,16 @@ pub struct Node {
     pub secret: u64,
     /// The last [`Endpoint::born`] that was given.
     pub born: u64,
+    /// The device of the tunnels between nodes; 0 none.
+    pub overlay: u32,
+    /// Their UDP port, network order.
+    pub tunnel_port: [u8; 2],
+    /// Zero.
+    pub reserved: u16,
 }
 
+/// Offset of the word of [`Node::overlay`] and [`Node::tunnel_port`].
+pub const OVERLAY: usize = 32;
 /// Offset of [`Node::address_epoch`].
 pub const ADDRESS_EPOCH: usize = 0;
 /// Offset of [`Node::next_epoch`].
@@ -234,6 +242,16 @@ pub struct Prefix {
     pub length: u32,
     /// [`Address`] bytes.
     pub address: [u8; 16],
+}
+
+/// `struct remote`: 8 bytes; a node that tunnels end at.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remote {
+    /// How many prefixes lead there.
+    pub prefixes: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// `struct policy_key`: 12 bytes; key of a policy table.
@@ -452,7 +470,8 @@ plain!(
     Address = 16,
     Endpoint = 64,
     Host = 80,
-    Node = 32,
+    Node = 40,
+    Remote = 8,
     Abi = 8,
     Owner = 8,
     Prefix = 20,

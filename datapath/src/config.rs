@@ -70,6 +70,10 @@ pub struct Limits {
     pub addresses: u32,
     /// Address prefixes.
     pub prefixes: u32,
+    /// Other nodes that tunnels end at.
+    pub nodes: u32,
+    /// Address prefixes behind other nodes.
+    pub routes: u32,
     /// Tracked flows, rounded up to a power of two. When more than three quarters are taken, flows
     /// begin to give way: those that would end first.
     pub flows: u32,
@@ -89,6 +93,8 @@ impl Default for Limits {
             policy_entries: 65_536,
             addresses: 65_536,
             prefixes: 65_536,
+            nodes: 1024,
+            routes: 4096,
             flows: 262_144,
             fragments: 8192,
             ring_bytes: 1 << 20,

@@ -14,11 +14,11 @@ use crate::event::Events;
 use crate::host::Attached;
 use crate::link::{Attachment, Target};
 use crate::object::{self, Table};
-use crate::pin::{PinDir, Pins};
+use crate::pin::{PinDir, Pins, Role};
 use crate::run::{Hook, HookProgram, ProgRun, TestPacket};
 use crate::sys::{Map, MapShape, Program, TcxHook, TypedMap, bytes_of};
 use crate::tables::{
-    AddressTable, Counters, DropCounter, EndpointTable, FlowDump, FlowTable, HostTable,
+    AddressTable, Counters, DropCounter, EndpointTable, FlowDump, FlowTable, HostTable, NodeTable,
     PolicyTables,
 };
 
@@ -39,6 +39,8 @@ pub struct Datapath {
     pub(crate) known: BTreeMap<EndpointId, Known>,
     pub(crate) host_table: HostTable,
     pub(crate) host: Option<Attached>,
+    pub(crate) nodes: NodeTable,
+    pub(crate) overlay: Vec<Attachment>,
     flows: FlowTable,
     counters: Counters,
     events: Option<Events>,
@@ -46,6 +48,8 @@ pub struct Datapath {
     to_endpoint: Program,
     pub(crate) from_network: Program,
     pub(crate) to_network: Program,
+    pub(crate) from_overlay: Program,
+    pub(crate) to_overlay: Program,
 }
 
 /// An endpoint that was added or adopted.
@@ -140,6 +144,7 @@ impl Datapath {
         let mut datapath = Self::assemble(config, Some(pins), loaded)?;
         datapath.adopt_host_tables();
         datapath.adopt_endpoints()?;
+        datapath.adopt_overlay()?;
         datapath.adopt_host()?;
         Ok(datapath)
     }
@@ -163,6 +168,8 @@ impl Datapath {
         let (records, _) = take(Table::Endpoints)?;
         let (node, _) = take(Table::Node)?;
         let (host, _) = take(Table::Host)?;
+        let (nodes, nodes_shape) = take(Table::Nodes)?;
+        let (routes, routes_shape) = take(Table::Routes)?;
         let (ring, _) = take(Table::Events)?;
         Ok(Self {
             config: config.clone(),
@@ -173,6 +180,8 @@ impl Datapath {
             known: BTreeMap::new(),
             host_table: HostTable::new(host)?,
             host: None,
+            nodes: NodeTable::new((nodes, &nodes_shape), (routes, &routes_shape))?,
+            overlay: Vec::new(),
             flows: FlowTable::new(flows, &flows_shape)?,
             counters: Counters::new(drops, &drops_shape)?,
             events: Some(Events::new(ring, limits.ring_bytes, (lost, &lost_shape))?),
@@ -180,6 +189,8 @@ impl Datapath {
             to_endpoint: loaded.program(object::TO_ENDPOINT)?,
             from_network: loaded.program(object::FROM_NETWORK)?,
             to_network: loaded.program(object::TO_NETWORK)?,
+            from_overlay: loaded.program(object::FROM_OVERLAY)?,
+            to_overlay: loaded.program(object::TO_OVERLAY)?,
         })
     }
 
@@ -299,7 +310,8 @@ impl Datapath {
     fn program_of(&self, hook: Hook) -> &Program {
         match hook {
             Hook::FromEndpoint | Hook::ToEndpoint => self.program_at(hook.tcx()),
-            Hook::FromNetwork | Hook::ToNetwork => self.host_program(hook.tcx()),
+            Hook::FromNetwork | Hook::ToNetwork => self.device_program(Role::Host, hook.tcx()),
+            Hook::FromOverlay | Hook::ToOverlay => self.device_program(Role::Overlay, hook.tcx()),
         }
     }
 
@@ -383,7 +395,7 @@ impl Datapath {
     ///
     /// The first failure; the rest is taken away all the same.
     pub fn close(mut self) -> Result<(), AttachError> {
-        let mut result = self.detach_host();
+        let mut result = self.detach_host().and(self.detach_overlay());
         let endpoints: Vec<_> = self.known.keys().copied().collect();
         for id in endpoints {
             result = result.and(self.remove_endpoint(id));

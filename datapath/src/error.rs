@@ -7,6 +7,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use porin_flow::EndpointId;
 use porin_identity::IdentityId;
 
@@ -215,6 +216,9 @@ pub enum AttachError {
         "the host is not judged at the loopback device: name devices that lead out of the node"
     )]
     Loopback,
+    /// The tunnels have a device already.
+    #[error("device {0} is the overlay's already: detach it first")]
+    OverlayTaken(u32),
     /// A table is too small, or refused.
     #[error("the endpoint's addresses could not be recorded")]
     Apply(#[from] ApplyError),
@@ -255,6 +259,14 @@ pub enum ApplyError {
         "no policy of the host is on trial: it was confirmed, or its time is over and the one before it is in force again"
     )]
     NoTrial,
+    /// The addresses stand behind another node.
+    #[error("{prefix} stands behind node {node}: remove it there first")]
+    RouteTaken {
+        /// The addresses.
+        prefix: IpNet,
+        /// The other node.
+        node: IpAddr,
+    },
     /// An identity that an endpoint cannot have.
     #[error("an endpoint cannot have identity {0}: it is not between 1 and 33554431")]
     Identity(IdentityId),

@@ -10,8 +10,9 @@ use porin_policy::{MapEntry, MapKey, MapState};
 use crate::abi::{Cell, Endpoint};
 use crate::datapath::Datapath;
 use crate::error::{ApplyError, AttachError, LoadError};
-use crate::link::{Attachment, Target};
-use crate::sys::{LinkPosition, Program, TcxHook, monotonic};
+use crate::link::Attachment;
+use crate::pin::Role;
+use crate::sys::monotonic;
 use crate::tables::{decode_entry, decode_key};
 
 /// The loopback device of every network namespace.
@@ -154,39 +155,11 @@ impl Datapath {
 
     /// Attaches the programs to one device.
     fn judge_at(&mut self, ifindex: u32) -> Result<(), AttachError> {
-        let mut made = Vec::new();
-        for hook in [TcxHook::Ingress, TcxHook::Egress] {
-            made.push(self.attach_host_hook(Target { ifindex, hook })?);
-        }
+        let made = self.attach_device(Role::Host, ifindex)?;
         if let Some(host) = &mut self.host {
             host.devices.insert(ifindex, made);
         }
         Ok(())
-    }
-
-    /// First of its hook; but at the device of an endpoint that endpoint's program says who sent a
-    /// packet, and comes before.
-    fn attach_host_hook(&self, target: Target) -> Result<Attachment, AttachError> {
-        let mut endpoints = self.known.values();
-        let position = match endpoints.any(|known| known.spec.ifindex == target.ifindex) {
-            true => LinkPosition::Last,
-            false => LinkPosition::First,
-        };
-        let (program, mode) = (self.host_program(target.hook), self.config.attach);
-        match &self.pins {
-            Some(pins) => {
-                let path = pins.host_link_path(target.ifindex, target.hook);
-                Attachment::attach_pinned(program, target, mode, position, &path)
-            }
-            None => Attachment::attach(program, target, mode, position),
-        }
-    }
-
-    pub(crate) fn host_program(&self, hook: TcxHook) -> &Program {
-        match hook {
-            TcxHook::Ingress => &self.from_network,
-            TcxHook::Egress => &self.to_network,
-        }
     }
 
     fn leave_host_device(&mut self, ifindex: u32) -> Result<(), AttachError> {
@@ -417,59 +390,18 @@ impl Datapath {
 
     /// Takes over what an earlier process left of the host. A device that is gone is forgotten.
     pub(crate) fn adopt_host(&mut self) -> Result<(), LoadError> {
-        let Some(pins) = &self.pins else {
-            return Ok(());
-        };
-        let devices = pins.host_links()?;
         let Some(own) = self.host_table.current().and(self.host_table.read()) else {
             // Attached by one who was killed before a policy was there, or while it was taken away.
-            for device in devices {
-                pins.discard_host_link(device, TcxHook::Ingress)?;
-                pins.discard_host_link(device, TcxHook::Egress)?;
-            }
-            return Ok(());
+            return self.adopt_devices(Role::Host, false).map(drop);
         };
         self.host = Some(Attached {
             id: EndpointId::new(own.id),
             devices: BTreeMap::new(),
         });
         self.end_trial();
-        for device in devices {
-            match self.adopt_host_device(device) {
-                Ok(()) => {}
-                Err(AttachError::Stale { .. } | AttachError::NoDevice { .. }) => {
-                    self.leave_host_device(device)?;
-                    if let Some(pins) = &self.pins {
-                        pins.discard_host_link(device, TcxHook::Ingress)?;
-                        pins.discard_host_link(device, TcxHook::Egress)?;
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    fn adopt_host_device(&mut self, ifindex: u32) -> Result<(), AttachError> {
-        for hook in [TcxHook::Ingress, TcxHook::Egress] {
-            let target = Target { ifindex, hook };
-            let path = self
-                .pins
-                .as_ref()
-                .map(|pins| pins.host_link_path(ifindex, hook));
-            let pinned = path
-                .map(|path| Attachment::adopt(&path, target))
-                .transpose()?;
-            let attachment = match pinned.flatten() {
-                Some(mut attachment) => {
-                    attachment.update(self.host_program(hook))?;
-                    attachment
-                }
-                None => self.attach_host_hook(target)?,
-            };
-            if let Some(host) = &mut self.host {
-                host.devices.entry(ifindex).or_default().push(attachment);
-            }
+        let devices = self.adopt_devices(Role::Host, true)?;
+        if let Some(host) = &mut self.host {
+            host.devices = devices;
         }
         Ok(())
     }

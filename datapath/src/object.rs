@@ -15,8 +15,19 @@ pub const TO_ENDPOINT: &str = "to_endpoint";
 pub const FROM_NETWORK: &str = "from_network";
 /// Program at the egress of such a device: what the host sends.
 pub const TO_NETWORK: &str = "to_network";
+/// Program at the ingress of the tunnels' device: what other nodes send.
+pub const FROM_OVERLAY: &str = "from_overlay";
+/// Program at its egress: what goes to other nodes.
+pub const TO_OVERLAY: &str = "to_overlay";
 /// Every program.
-pub const PROGRAMS: &[&str] = &[FROM_ENDPOINT, TO_ENDPOINT, FROM_NETWORK, TO_NETWORK];
+pub const PROGRAMS: &[&str] = &[
+    FROM_ENDPOINT,
+    TO_ENDPOINT,
+    FROM_NETWORK,
+    TO_NETWORK,
+    FROM_OVERLAY,
+    TO_OVERLAY,
+];
 
 /// Constant: identity of an IPv4 address that no table knows.
 pub(crate) const WORLD_IPV4: &str = "world_ipv4";
@@ -46,6 +57,10 @@ pub enum Table {
     Addresses,
     /// Address prefixes.
     Prefixes,
+    /// Other nodes.
+    Nodes,
+    /// Prefix to node.
+    Routes,
     /// Policy tables by slot.
     Policies,
     /// Connection tracking.
@@ -62,13 +77,15 @@ pub enum Table {
 
 impl Table {
     /// Every table; the version stamp last.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Node,
         Self::Devices,
         Self::Endpoints,
         Self::Host,
         Self::Addresses,
         Self::Prefixes,
+        Self::Nodes,
+        Self::Routes,
         Self::Policies,
         Self::Flows,
         Self::Fragments,
@@ -89,6 +106,8 @@ impl Table {
             Self::Host => "host",
             Self::Addresses => "addresses",
             Self::Prefixes => "prefixes",
+            Self::Nodes => "nodes",
+            Self::Routes => "routes",
             Self::Policies => "tables",
             Self::Flows => "flows",
             Self::Fragments => "fragments",
@@ -118,6 +137,12 @@ impl Table {
             }
             Self::Prefixes => {
                 MapShape::of::<abi::Prefix, abi::Owner>(MapKind::LpmTrie, limits.prefixes, lazy)
+            }
+            Self::Nodes => {
+                MapShape::of::<abi::Address, abi::Remote>(MapKind::Hash, limits.nodes, lazy)
+            }
+            Self::Routes => {
+                MapShape::of::<abi::Prefix, abi::Address>(MapKind::LpmTrie, limits.routes, lazy)
             }
             Self::Policies => {
                 MapShape::of::<u32, u32>(MapKind::ArrayOfMaps, limits.policies + 1, none)

@@ -4,7 +4,7 @@
 //! DIR/maps/NAME        every map that the programs use
 //! DIR/links/ID-from    what is attached for an endpoint, from-endpoint …
 //! DIR/links/ID-to      … and to-endpoint
-//! DIR/links/host-IFINDEX-from, -to    the same of a device that the host is judged at
+//! DIR/links/ROLE-IFINDEX-from, -to    the same of a device of the node; ROLE: host, overlay
 //! ```
 //!
 //! A directory belongs to one process at a time: [`PinDir`] holds a lock on it,
@@ -22,8 +22,26 @@ use porin_flow::EndpointId;
 use crate::error::PinError;
 use crate::sys::{self, Map, MapShape, TcxHook};
 
-/// How the names of the host's links begin.
-const HOST: &str = "host-";
+/// What a device of the node itself is to the datapath.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// The host is judged there.
+    Host,
+    /// The tunnels between nodes.
+    Overlay,
+}
+
+impl Role {
+    const ALL: [Self; 2] = [Self::Host, Self::Overlay];
+
+    /// How the names of its links begin.
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Host => "host-",
+            Self::Overlay => "overlay-",
+        }
+    }
+}
 
 /// Where systems mount their BPF file system.
 const USUAL: &str = "/sys/fs/bpf";
@@ -131,10 +149,10 @@ impl PinDir {
         self.root.join("links").join(name)
     }
 
-    /// Where what judges the host at a device is pinned.
+    /// Where what is attached at a device of the node is pinned.
     #[must_use]
-    pub fn host_link_path(&self, ifindex: u32, hook: TcxHook) -> PathBuf {
-        let name = format!("{HOST}{ifindex}-{}", side(hook));
+    pub fn device_link_path(&self, role: Role, ifindex: u32, hook: TcxHook) -> PathBuf {
+        let name = format!("{}{ifindex}-{}", role.prefix(), side(hook));
         self.root.join("links").join(name)
     }
 
@@ -201,15 +219,17 @@ impl PinDir {
         Ok(links)
     }
 
-    /// The devices at which something pinned judges the host, in order.
+    /// The devices of the node at which something is pinned in this role.
     ///
     /// # Errors
     ///
     /// If the directory cannot be read.
-    pub fn host_links(&self) -> Result<BTreeSet<u32>, PinError> {
+    pub fn device_links(&self, role: Role) -> Result<BTreeSet<u32>, PinError> {
         let names = names(&self.root.join("links"))?;
-        let of_host = names.iter().filter_map(|name| name.strip_prefix(HOST));
-        Ok(of_host
+        let of_role = names
+            .iter()
+            .filter_map(|name| name.strip_prefix(role.prefix()));
+        Ok(of_role
             .filter_map(|name| name.split_once('-')?.0.parse().ok())
             .collect())
     }
@@ -233,13 +253,16 @@ impl PinDir {
         discard(&self.link_path(endpoint, hook))
     }
 
-    /// As [`discard_link`](Self::discard_link), for a device that the host is judged at.
+    /// As [`discard_link`](Self::discard_link), for both hooks of a device of the node.
     ///
     /// # Errors
     ///
     /// As there.
-    pub fn discard_host_link(&self, ifindex: u32, hook: TcxHook) -> Result<(), PinError> {
-        discard(&self.host_link_path(ifindex, hook))
+    pub fn discard_device(&self, role: Role, ifindex: u32) -> Result<(), PinError> {
+        for hook in [TcxHook::Ingress, TcxHook::Egress] {
+            discard(&self.device_link_path(role, ifindex, hook))?;
+        }
+        Ok(())
     }
 
     /// Takes every pin and the directory away. Links are taken off their hooks first.
@@ -252,9 +275,9 @@ impl PinDir {
         for (endpoint, hook) in self.links()? {
             result = result.and(self.discard_link(endpoint, hook));
         }
-        for ifindex in self.host_links()? {
-            for hook in [TcxHook::Ingress, TcxHook::Egress] {
-                result = result.and(self.discard_host_link(ifindex, hook));
+        for role in Role::ALL {
+            for ifindex in self.device_links(role)? {
+                result = result.and(self.discard_device(role, ifindex));
             }
         }
         for name in self.map_names()? {

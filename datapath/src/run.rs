@@ -16,13 +16,17 @@ pub enum Hook {
     FromNetwork,
     /// What the host sends by such a device.
     ToNetwork,
+    /// What comes out of the tunnel of another node.
+    FromOverlay,
+    /// What goes into the tunnel to another node.
+    ToOverlay,
 }
 
 impl Hook {
     pub(crate) const fn tcx(self) -> TcxHook {
         match self {
-            Self::FromEndpoint | Self::FromNetwork => TcxHook::Ingress,
-            Self::ToEndpoint | Self::ToNetwork => TcxHook::Egress,
+            Self::FromEndpoint | Self::FromNetwork | Self::FromOverlay => TcxHook::Ingress,
+            Self::ToEndpoint | Self::ToNetwork | Self::ToOverlay => TcxHook::Egress,
         }
     }
 }

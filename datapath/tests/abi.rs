@@ -13,7 +13,7 @@ use std::mem::offset_of;
 
 use porin_datapath::abi::{
     Abi, Address, Counter, Endpoint, Event, FlowBucket, FlowEntry, FlowKey, Fragment, FragmentKey,
-    Host, Node, Owner, PolicyEntry, PolicyKey, Prefix, Side,
+    Host, Node, Owner, PolicyEntry, PolicyKey, Prefix, Remote, Side,
 };
 use porin_datapath::object;
 
@@ -113,7 +113,10 @@ fn rust_mirrors_the_objects_types() {
     mirrors! { &layouts;
         Endpoint = "endpoint" { cell, lease, born, ifindex, id, identity, ipv4, ipv6, reserved }
         Host = "host" { own as "self", previous, deadline }
-        Node = "node" { address_epoch, next_epoch, secret, born }
+        Node = "node" {
+            address_epoch, next_epoch, secret, born, overlay, tunnel_port, reserved
+        }
+        Remote = "remote" { prefixes, reserved }
         Abi = "abi" { version, reserved }
         Owner = "owner" { identity, flags }
         Prefix = "prefix" { length, address as "word" }

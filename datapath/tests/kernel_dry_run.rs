@@ -261,8 +261,8 @@ impl Pair {
             addresses(packet.v6)[packet.far],
         );
         let (source, destination) = match packet.hook {
-            Hook::FromEndpoint | Hook::ToNetwork => (own, far),
-            Hook::ToEndpoint | Hook::FromNetwork => (far, own),
+            Hook::FromEndpoint | Hook::ToNetwork | Hook::ToOverlay => (own, far),
+            Hook::ToEndpoint | Hook::FromNetwork | Hook::FromOverlay => (far, own),
         };
         let icmp = packet.protocol == Protocol::ICMP;
         let protocol = if icmp && packet.v6 {

@@ -13,7 +13,7 @@ use nix::net::if_::if_nametoindex;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::AddressHeaderFlags;
 use rtnetlink::packet_route::link::{InfoData, InfoVeth};
-use rtnetlink::{Handle, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use rtnetlink::{Handle, LinkUnspec, LinkVeth, LinkVxlan, RouteMessageBuilder};
 
 use crate::error::LinkError;
 use crate::namespace::Namespace;
@@ -78,6 +78,25 @@ impl Namespace {
             index: self.index(name)?,
             peer_index: other.index(peer)?,
         })
+    }
+
+    /// Makes a VXLAN device that takes its headers from programs (external mode) and receives at this
+    /// UDP port. It asks nobody for link-layer addresses, and is down.
+    ///
+    /// # Errors
+    /// [`LinkError`] when the name or the port is taken, or the kernel refuses.
+    pub fn vxlan(&self, name: &str, port: u16) -> Result<u32, LinkError> {
+        let device = LinkVxlan::new(name, 0)
+            .collect_metadata(true)
+            .learning(false)
+            .port(port)
+            .arp(false)
+            .build();
+        let request = || format!("make the VXLAN device `{name}` at port {port}");
+        self.netlink(request, async |handle| {
+            handle.link().add(device).execute().await
+        })?;
+        self.index(name)
     }
 
     /// Removes a link; of a veth pair both ends go.

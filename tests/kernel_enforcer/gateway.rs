@@ -101,7 +101,7 @@ fn ends_by_itself(enforcer: &Enforcer) -> bool {
 
 pub(crate) fn trial(world: &World) -> Outcome {
     serve()?;
-    let host = host(world)?.confirm(Duration::from_millis(1500));
+    let host = host(world)?.confirm(Duration::from_secs(3));
     let mut enforcer = open().host(host).open()?;
     enforcer.load_policies([("gateway.yaml", GATEWAY_MAY)], now())?;
     enforcer.confirm_host(now())?;

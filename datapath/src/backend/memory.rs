@@ -287,8 +287,8 @@ impl MemoryDatapath {
             return Ruling::before_policy(DropReason::NOT_READY);
         };
         let (direction, own, far, wrong) = match hook {
-            // The host is not among the endpoints of these tables.
-            Hook::FromNetwork | Hook::ToNetwork => {
+            // Neither the host nor a tunnel is among the endpoints of these tables.
+            Hook::FromNetwork | Hook::ToNetwork | Hook::FromOverlay | Hook::ToOverlay => {
                 return Ruling::before_policy(DropReason::UNKNOWN_ENDPOINT);
             }
             Hook::FromEndpoint => (

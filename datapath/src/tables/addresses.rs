@@ -164,7 +164,7 @@ impl AddressTable {
     }
 }
 
-fn check(what: &'static str, needed: usize, capacity: usize) -> Result<(), ApplyError> {
+pub(super) fn check(what: &'static str, needed: usize, capacity: usize) -> Result<(), ApplyError> {
     if needed > capacity {
         return Err(ApplyError::Capacity {
             what,
@@ -206,7 +206,7 @@ const fn local(identity: IdentityId) -> Owner {
     }
 }
 
-fn encode(net: IpNet) -> Prefix {
+pub(super) fn encode(net: IpNet) -> Prefix {
     let mapped = if net.addr().is_ipv4() { 96 } else { 0 };
     Prefix {
         length: u32::from(net.prefix_len()) + mapped,
@@ -214,7 +214,7 @@ fn encode(net: IpNet) -> Prefix {
     }
 }
 
-fn decode(prefix: &Prefix) -> Option<IpNet> {
+pub(super) fn decode(prefix: &Prefix) -> Option<IpNet> {
     let length = u8::try_from(prefix.length).ok()?;
     match IpAddr::from(Address(prefix.address)) {
         IpAddr::V4(address) if length >= 96 => IpNet::new(IpAddr::V4(address), length - 96).ok(),

@@ -129,6 +129,24 @@ impl EndpointTable {
         self.store(slot, abi::LEASE, nanoseconds);
     }
 
+    /// The device of the tunnels between nodes and their port; 0 none.
+    pub(crate) fn overlay(&self) -> (u32, u16) {
+        let word = self.node.load(0, abi::OVERLAY).unwrap_or(0).to_ne_bytes();
+        let [a, b, c, d, high, low, ..] = word;
+        (
+            u32::from_ne_bytes([a, b, c, d]),
+            u16::from_be_bytes([high, low]),
+        )
+    }
+
+    /// Sets them, in one store.
+    pub(crate) fn set_overlay(&self, ifindex: u32, port: u16) {
+        let [a, b, c, d] = ifindex.to_ne_bytes();
+        let [high, low] = port.to_be_bytes();
+        let word = u64::from_ne_bytes([a, b, c, d, high, low, 0, 0]);
+        let _ = self.node.store(0, abi::OVERLAY, word);
+    }
+
     /// All flows are judged anew: an address may mean somebody else now.
     pub(crate) fn raise_address_epoch(&self) {
         let _ = self.node.fetch_add(0, abi::ADDRESS_EPOCH, 1);

@@ -9,6 +9,7 @@ mod counters;
 mod endpoints;
 mod flows;
 mod host;
+mod nodes;
 mod policies;
 mod slots;
 
@@ -20,5 +21,6 @@ pub(crate) use counters::Counters;
 pub(crate) use endpoints::{EndpointTable, inline};
 pub(crate) use flows::FlowTable;
 pub(crate) use host::HostTable;
+pub(crate) use nodes::NodeTable;
 pub(crate) use policies::{PolicyTables, Staged, decode_entry, decode_key, direction_of};
 pub(crate) use slots::Slots;

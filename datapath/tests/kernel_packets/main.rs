@@ -11,6 +11,7 @@ mod changes;
 mod common;
 mod host;
 mod lifetime;
+mod overlay;
 mod scene;
 mod traffic;
 mod verdicts;
@@ -26,7 +27,7 @@ use crate::common::role;
 type Body = fn(&Config) -> Outcome;
 
 /// Tests that run with every loader and either way to attach.
-const EVERYWHERE: [(&str, Body); 8] = [
+const EVERYWHERE: [(&str, Body); 10] = [
     ("verdicts_are_the_policys", verdicts::of_policy),
     ("nothing_passes_before_a_policy", verdicts::not_ready),
     ("forged_sources_are_dropped", verdicts::forged),
@@ -38,10 +39,12 @@ const EVERYWHERE: [(&str, Body); 8] = [
         host::trial_of_the_dead,
     ),
     ("host_is_adopted", host::adopted),
+    ("overlay_carries_the_identity", overlay::identity),
+    ("ac_22_forged_tunnel_claims_are_dropped", overlay::claims),
 ];
 
 /// Tests that run once, as the build prefers it.
-const ONCE: [(&str, Body); 18] = [
+const ONCE: [(&str, Body); 23] = [
     ("deny_rule_is_named", verdicts::deny_rule),
     ("peers_outside_are_known_by_prefix", verdicts::outside),
     ("large_packets_pass_whole", verdicts::large),
@@ -66,6 +69,17 @@ const ONCE: [(&str, Body); 18] = [
     ("nobody_takes_the_hosts_or_a_pods_address", host::forged),
     ("host_judges_pods_at_their_devices", host::toward_pods),
     ("host_that_cannot_be_is_as_before", host::refused),
+    ("ac_22_pods_neither_tunnel_nor_mark", overlay::from_inside),
+    (
+        "ac_22_mark_of_the_tunnel_counts_there_alone",
+        overlay::mark_of_the_tunnel,
+    ),
+    ("names_of_one_node_stay_there", overlay::local_names),
+    (
+        "tunnels_pass_a_host_that_is_shut",
+        overlay::through_the_host,
+    ),
+    ("overlay_is_adopted", overlay::adopted),
 ];
 
 fn main() -> ExitCode {
