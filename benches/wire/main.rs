@@ -147,6 +147,10 @@ fn print(rounds: &[Vec<Cost>]) -> Result<()> {
     let mut out = stdout();
     for (name, of) in figures {
         for judge in Judge::ALL {
+            // Past the stack one figure is asked for, and it has a name of its own.
+            if judge == Judge::Peer && name != "udp_1" {
+                continue;
+            }
             let value = |judge: Judge, round: &Vec<Cost>| {
                 round
                     .iter()
@@ -161,11 +165,12 @@ fn print(rounds: &[Vec<Cost>]) -> Result<()> {
                 judge.suffix()
             );
             if judge != Judge::Nobody {
-                let suffix = judge.suffix();
-                writeln!(
-                    out,
-                    "{{\"id\":\"datapath.{name}{suffix}\",\"value\":{times}}}"
-                )?;
+                let id = if judge == Judge::Peer {
+                    "udp_peer".to_owned()
+                } else {
+                    format!("{name}{}", judge.suffix())
+                };
+                writeln!(out, "{{\"id\":\"datapath.{id}\",\"value\":{times}}}")?;
             }
         }
     }

@@ -39,10 +39,18 @@ pub(crate) enum Judge {
     Nftables,
     /// Porin, with 1,000 entries a policy.
     Porin,
+    /// The same, delivering past the router's stack.
+    Peer,
 }
 
 impl Judge {
-    pub(crate) const ALL: [Self; 4] = [Self::Nobody, Self::Empty, Self::Nftables, Self::Porin];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Nobody,
+        Self::Empty,
+        Self::Nftables,
+        Self::Porin,
+        Self::Peer,
+    ];
 
     /// What its figures are called after those of ours.
     pub(crate) const fn suffix(self) -> &'static str {
@@ -51,6 +59,7 @@ impl Judge {
             Self::Empty => ".empty",
             Self::Nftables => ".nftables",
             Self::Porin => "",
+            Self::Peer => ".peer",
         }
     }
 }
@@ -93,7 +102,11 @@ impl Net {
                 nftables(&node)?;
                 Held::Nothing
             }
-            Judge::Porin => node.run(|| porin(sides))??,
+            Judge::Porin => node.run(|| porin(sides, [None; 2]))??,
+            Judge::Peer => {
+                let macs = [client.mac("eth0")?, server.mac("eth0")?];
+                node.run(|| porin(sides, macs.map(|mac| Some(mac.0))))??
+            }
         };
         Ok(Self {
             judge,
@@ -185,7 +198,7 @@ spec:
   egress: [{toEndpoints: [{matchLabels: {role: peer}}]}]
 ";
 
-fn porin(sides: [u32; 2]) -> Result<Held> {
+fn porin(sides: [u32; 2], macs: [Option<[u8; 6]>; 2]) -> Result<Held> {
     let mut identities = Identities::new(Families::Dual);
     let peers = (0..PEERS).map(|peer| -> Result<IdentityId> {
         let labels = [
@@ -205,7 +218,8 @@ fn porin(sides: [u32; 2]) -> Result<Held> {
     let mut datapath = Datapath::load(&Config::default())?;
     let events = datapath.events();
     let ends: [(u32, IpAddr); 2] = [(1, CLIENT.into()), (2, SERVER.into())];
-    for (((number, address), ifindex), identity) in ends.into_iter().zip(sides).zip(peers) {
+    let ends = ends.into_iter().zip(sides).zip(peers).zip(macs);
+    for ((((number, address), ifindex), identity), mac) in ends {
         let id = EndpointId::new(number);
         datapath.add_endpoint(EndpointSpec {
             id,
@@ -215,6 +229,7 @@ fn porin(sides: [u32; 2]) -> Result<Held> {
         })?;
         let policy = policies.resolve(identity, &identities.snapshot())?;
         datapath.install(&[(id, policy.map_state())])?;
+        datapath.set_delivery(id, mac)?;
         datapath.set_ready(id)?;
     }
     Ok(Held::Datapath {

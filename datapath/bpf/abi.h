@@ -89,7 +89,8 @@ struct endpoint {
 	__u32 identity;
 	__u32 ipv4;           /* own address, network order, 0 none */
 	union address ipv6;   /* own address, :: none */
-	__u64 reserved;
+	__u8 mac[6];          /* link address inside, for direct delivery */
+	__u16 direct;         /* not 0: packets of this node are delivered past its stack */
 };
 
 /* In place of a cell: nothing was judged before the host's first policy. */

@@ -152,27 +152,6 @@ INLINE void side_give(struct flow *flow, __u32 index, struct crossing *c, __u64 
 	WRITE_ONCE(side->seal, c->cell ? seal_of(c, bound, c->cell) : 0);
 }
 
-/* The flow of one packet. */
-struct track {
-	struct flow_key key;
-	__u64 bound;
-	struct place at; /* nowhere, or where it is, over or not */
-	bool found;      /* it is not over */
-	bool upper;      /* the packet comes from the upper end */
-};
-
-INLINE void flow_track(const struct crossing *c, const struct packet *p, struct track *t)
-{
-	t->upper = flow_key(p, &t->key);
-	t->bound = flow_bind(&t->key, c->secret);
-	t->found = flow_find(&t->key, t->bound, c->now, &t->at);
-}
-
-INLINE bool goes_forward(const struct track *t)
-{
-	return t->upper == t->at.upper;
-}
-
 /* Which side is asked: the one whose end this hook belongs to. */
 INLINE __u32 own_side(const struct crossing *c, bool forward)
 {
@@ -193,12 +172,13 @@ INLINE bool begins_anew(const struct packet *p, const struct flow *flow, bool fo
  * there is no room.
  */
 INLINE bool flow_open(struct crossing *c, const struct endpoint *ep, const struct packet *p,
-		      struct track *t, __u32 state)
+		      const struct track *t, __u32 state)
 {
 	bool syn = (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && p->protocol == IPPROTO_TCP;
+	struct place at;
 	struct flow *flow;
 
-	if (!t->at.flow && !flow_room(t->bound, c->now, &t->at))
+	if (!place_at(t->spot ? t->spot : flow_room(t->bound, c->now), &at))
 		return false;
 	if (!syn)
 		state |= FLOW_ESTABLISHED;
@@ -206,8 +186,8 @@ INLINE bool flow_open(struct crossing *c, const struct endpoint *ep, const struc
 		state |= FLOW_FIN_INITIATOR;
 	if (p->tcp_flags & TCP_RST)
 		state |= FLOW_RESET;
-	flow = t->at.flow;
-	WRITE_ONCE(*t->at.tag, 0);
+	flow = at.flow;
+	WRITE_ONCE(*at.tag, 0);
 	WRITE_ONCE(flow->side[0].seal, 0);
 	WRITE_ONCE(flow->side[1].seal, 0);
 	flow->key = t->key;
@@ -218,17 +198,19 @@ INLINE bool flow_open(struct crossing *c, const struct endpoint *ep, const struc
 	flow->bytes[SIDE_RESPONDER] = 0;
 	flow->packets[SIDE_INITIATOR] = 1;
 	flow->packets[SIDE_RESPONDER] = 0;
-	WRITE_ONCE(*t->at.expires, tick_of(c->now) + flow_idle(p->protocol, state));
+	WRITE_ONCE(*at.expires, tick_of(c->now) + flow_idle(p->protocol, state));
 	side_give(flow, own_side(c, true), c, t->bound);
-	WRITE_ONCE(*t->at.tag, flow_tag(t->bound) | t->upper);
+	WRITE_ONCE(*at.tag, flow_tag(t->bound) | t->upper);
 	return true;
 }
 
 /* An echo reply that is no answer is a message of its own, which opens nothing. */
 INLINE void flow_unasked(struct crossing *c, struct packet *p, struct track *t)
 {
+	struct place at;
+
 	p->flags = (p->flags & ~PACKET_ECHO_REPLY) | PACKET_ONE_WAY;
-	flow_track(c, p, t);
+	flow_track(c, p, t, &at);
 }
 
 /* With identifier 0 both ends of an echo look alike, and the one who asked may
@@ -239,11 +221,13 @@ INLINE bool answers_itself(const struct packet *p, bool forward)
 }
 
 /* A flow that this packet begins. 0, or the reason to drop. */
-static __noinline int flow_begin(struct crossing *c, const struct endpoint *ep, struct packet *p,
-				 struct track *t)
+__noinline int flow_begin(struct crossing *c, const struct endpoint *ep, struct packet *p,
+			  struct track *t)
 {
 	int reason;
 
+	if (!c || !ep || !p || !t)
+		return DROP_CONNTRACK_INSERT;
 	if (unlikely(p->flags & PACKET_ECHO_REPLY))
 		flow_unasked(c, p, t);
 	c->reply = REPLY_NO;
@@ -259,12 +243,12 @@ static __noinline int flow_begin(struct crossing *c, const struct endpoint *ep, 
 }
 
 /* Judged again as it began; c->peer is known. */
-INLINE int flow_renew(struct crossing *c, const struct packet *p, struct track *t)
+INLINE int flow_renew(struct crossing *c, const struct packet *p, const struct track *t,
+		      struct place *at)
 {
 	bool forward = goes_forward(t);
 	__u32 index = own_side(c, forward);
-	struct flow *flow = t->at.flow;
-	struct side *side = &flow->side[index & 1];
+	struct side *side = &at->flow->side[index & 1];
 	int reason =
 		flow_judge(c, p, index == SIDE_INITIATOR ? DIRECTION_EGRESS : DIRECTION_INGRESS,
 			   forward ? p->port : opened_port(p));
@@ -273,65 +257,63 @@ INLINE int flow_renew(struct crossing *c, const struct packet *p, struct track *
 		return reason;
 	c->report = !side->seal || side->cookie != c->cookie;
 	WRITE_ONCE(side->seal, 0);
-	side_give(flow, index, c, t->bound);
-	flow_touch(&t->at, c, p, forward);
+	side_give(at->flow, index, c, t->bound);
+	flow_touch(at, c, p, forward);
 	return 0;
 }
 
 #define FLOW_BEGINS (-1) /* whatever there was, this packet begins a flow */
 
 /* What no allowance covers. 0, FLOW_BEGINS, or the reason to drop. */
-static __noinline int flow_decide(struct crossing *c, const struct endpoint *ep, struct packet *p,
-				  struct track *t)
+__noinline int flow_decide(struct crossing *c, const struct endpoint *ep, struct packet *p,
+			   struct track *t)
 {
 	bool forward, never;
-	__u64 seal;
+	struct place at;
 	int reason;
 
+	if (!c || !ep || !p || !t)
+		return DROP_CONNTRACK_INSERT;
 	if (p->flags & PACKET_ECHO_REPLY && (!t->found || goes_forward(t)))
 		flow_unasked(c, p, t);
-	if (!t->found || !t->at.flow)
+	if (!t->found || !place_at(t->spot, &at))
 		return FLOW_BEGINS;
 	forward = goes_forward(t);
-	if (begins_anew(p, t->at.flow, forward))
+	if (begins_anew(p, at.flow, forward) || opened_at(at.flow, c->now) <= ep->born)
 		return FLOW_BEGINS;
 	c->reply = forward ? REPLY_NO : REPLY_YES;
-	seal = READ_ONCE(t->at.flow->side[own_side(c, forward) & 1].seal);
-	never = !seal;
-	if (opened_at(t->at.flow, c->now) <= ep->born)
-		return FLOW_BEGINS;
+	never = !READ_ONCE(at.flow->side[own_side(c, forward) & 1].seal);
 	reason = find_peer(c, p);
 	if (reason)
 		return reason;
-	reason = flow_renew(c, p, t);
-	if (!reason || forward || !never)
-		return reason;
-	return FLOW_BEGINS;
+	reason = flow_renew(c, p, t, &at);
+	return !reason || forward || !never ? reason : FLOW_BEGINS;
 }
 
 /* The whole judgement of an ordinary packet. 0, or the reason to drop. */
 INLINE int flow_cross(struct crossing *c, const struct endpoint *ep, struct packet *p)
 {
 	bool leaving = c->direction == DIRECTION_EGRESS, forward;
-	struct track t;
+	struct track t = {};
+	struct place at;
 	struct side *side;
 	__u32 own;
 	int reason;
 
-	flow_track(c, p, &t);
-	if (unlikely(!t.found || !t.at.flow))
+	flow_track(c, p, &t, &at);
+	if (unlikely(!t.found))
 		goto decide;
 	forward = goes_forward(&t);
 	own = own_side(c, forward);
-	side = &t.at.flow->side[own & 1];
+	side = &at.flow->side[own & 1];
 	if (unlikely(READ_ONCE(side->seal) != seal_of(c, t.bound, c->cell)) ||
 	    unlikely(!leaving && side->stamp != c->stamp) ||
-	    unlikely(begins_anew(p, t.at.flow, forward)) || unlikely(answers_itself(p, forward)))
+	    unlikely(begins_anew(p, at.flow, forward)) || unlikely(answers_itself(p, forward)))
 		goto decide;
 	c->reply = forward ? REPLY_NO : REPLY_YES;
-	flow_touch(&t.at, c, p, forward);
+	flow_touch(&at, c, p, forward);
 	if (leaving)
-		both_allow(c, ep, p, t.at.flow, own ^ 1, t.bound);
+		both_allow(c, ep, p, at.flow, own ^ 1, t.bound);
 	return 0;
 decide:
 	reason = flow_decide(c, ep, p, &t);

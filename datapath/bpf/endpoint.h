@@ -12,7 +12,7 @@ struct crossing {
 	__u64 cell;          /* endpoint.cell, read once */
 	__u64 address_epoch; /* read before any address is looked up */
 	__u64 secret;        /* of the node */
-	const struct endpoint *far; /* of this node too, and allows the packet; else NULL */
+	__u32 far;           /* 1 + slot of the other end, if it is here and allows */
 	__u32 proof;         /* that it does, for its hook */
 	__u32 length;        /* of the frame */
 	__u32 ifindex;       /* of the hook */

@@ -32,8 +32,6 @@ INLINE void count_lost(__u32 kind)
 /* Everything that the packet and its judgement say. */
 static __noinline int describe(struct event *e, const struct crossing *c, const struct packet *p)
 {
-	if (!e || !c || !p)
-		return 0;
 	e->time = c->now;
 	e->source = p->source;
 	e->destination = p->destination;
@@ -54,14 +52,17 @@ static __noinline int describe(struct event *e, const struct crossing *c, const 
 	return 0;
 }
 
-static __noinline int tell(struct crossing *c, const struct endpoint *ep, const struct packet *p,
-			   __u8 kind, int reason)
+__noinline int tell(struct crossing *c, const struct endpoint *ep, const struct packet *p,
+		    __u8 kind, int reason)
 {
-	bool leaving = c->direction == DIRECTION_EGRESS;
 	__u32 own = ep ? ep->identity : IDENTITY_UNKNOWN;
 	struct event *e;
 	__u64 pending;
+	bool leaving;
 
+	if (!c || !p)
+		return 0;
+	leaving = c->direction == DIRECTION_EGRESS;
 	if (!c->peer && p->family)
 		c->peer = owner_of(leaving ? &p->destination : &p->source).identity;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);

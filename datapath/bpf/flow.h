@@ -58,7 +58,6 @@ struct place {
 	struct flow *flow;
 	__u32 *tag;
 	__u32 *expires;
-	bool upper; /* the upper end began */
 };
 
 /* Bit 0 is for who began, and bit 1 says that somebody did. */
@@ -114,7 +113,6 @@ INLINE bool place_at(__u32 spot, struct place *at)
 	at->flow = &b->flow[way];
 	at->tag = &b->tag[way];
 	at->expires = &b->expires[way];
-	at->upper = spot >> SPOT_UPPER_SHIFT & 1;
 	return true;
 }
 
@@ -149,15 +147,33 @@ INLINE __u32 tick_of(__u64 now)
 	return now >> FLOW_CLOCK_SHIFT;
 }
 
-/* False, and yet @at may hold the flow: it is over then, and its place is the next one's. */
-INLINE bool flow_find(const struct flow_key *key, __u64 bound, __u64 now, struct place *at)
-{
-	__u32 spot = flow_seek(key, bound);
+/* The flow of one packet. No pointers: functions that the verifier looks at once
+ * may take it. */
+struct track {
+	struct flow_key key;
+	__u64 bound;
+	__u32 spot;  /* where it lies, over or not; 0 nowhere */
+	__u8 found;  /* it is not over */
+	__u8 upper;  /* the packet comes from the upper end */
+	__u8 began;  /* the upper end began */
+	__u8 unused;
+};
 
-	at->flow = NULL;
-	if (!spot || !place_at(spot, at))
-		return false;
-	return (__s32)(tick_of(now) - READ_ONCE(*at->expires)) <= 0;
+/* @at: the place, if there is one. */
+INLINE void flow_track(const struct crossing *c, const struct packet *p, struct track *t,
+		       struct place *at)
+{
+	t->upper = flow_key(p, &t->key);
+	t->bound = flow_bind(&t->key, c->secret);
+	t->spot = flow_seek(&t->key, t->bound);
+	t->began = t->spot >> SPOT_UPPER_SHIFT & 1;
+	t->found = t->spot && place_at(t->spot, at) &&
+		   (__s32)(tick_of(c->now) - READ_ONCE(*at->expires)) <= 0;
+}
+
+INLINE bool goes_forward(const struct track *t)
+{
+	return t->upper == t->began;
 }
 
 /*
@@ -197,7 +213,7 @@ __noinline __u64 flow_offer(__u32 index, __u32 tick)
  * lets three quarters of the table fill with hardly a loss (Azar et al. 1999).
  * Where both are full the flow goes that would end first.
  */
-INLINE bool flow_room(__u64 bound, __u64 now, struct place *at)
+INLINE __u32 flow_room(__u64 bound, __u64 now)
 {
 	__u32 index = flow_index(bound, false), other = flow_index(bound, true);
 	__u64 here = flow_offer(index, tick_of(now)), there = flow_offer(other, tick_of(now));
@@ -207,5 +223,5 @@ INLINE bool flow_room(__u64 bound, __u64 now, struct place *at)
 		index = other;
 		here = there;
 	}
-	return place_at(spot_of(index, here >> 32 & (FLOW_WAYS - 1), 0), at);
+	return spot_of(index, here >> 32 & (FLOW_WAYS - 1), 0);
 }

@@ -17,7 +17,7 @@ INLINE void fragment_key(const struct packet *p, struct fragment_key *key)
 }
 
 /* Fills @p from the first fragment. 0, or the reason to drop. */
-static __noinline int fragment_recall(struct packet *p, __u64 now)
+__noinline int fragment_recall(struct packet *p, __u64 now)
 {
 	struct fragment_key key;
 	struct fragment *first;
@@ -43,7 +43,7 @@ static __noinline int fragment_recall(struct packet *p, __u64 now)
 	return 0;
 }
 
-static __noinline int fragment_remember(const struct packet *p, __u64 now)
+__noinline int fragment_remember(const struct packet *p, __u64 now)
 {
 	struct fragment first = { .seen = now };
 	struct fragment_key key;

@@ -96,11 +96,14 @@ INLINE bool for_host(struct __sk_buff *skb, const struct packet *p)
 }
 
 /* Has the host a socket that would get this packet? */
-INLINE bool has_socket(struct __sk_buff *skb, const struct packet *p)
+__noinline int has_socket(struct __sk_buff *skb, const struct packet *p)
 {
 	struct bpf_sock_tuple tuple = {};
 	__u32 size = sizeof(tuple.ipv4);
 	struct bpf_sock *sk = NULL;
+
+	if (!p)
+		return 0;
 
 	if (p->family == 4) {
 		tuple.ipv4.saddr = p->source.word[3];
@@ -119,9 +122,9 @@ INLINE bool has_socket(struct __sk_buff *skb, const struct packet *p)
 	else if (p->protocol == IPPROTO_UDP)
 		sk = bpf_sk_lookup_udp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
 	if (!sk)
-		return false;
+		return 0;
 	bpf_sk_release(sk);
-	return true;
+	return 1;
 }
 
 /*
@@ -131,19 +134,20 @@ INLINE bool has_socket(struct __sk_buff *skb, const struct packet *p)
  */
 INLINE void note_forwarded(struct crossing *c, const struct host *h, const struct packet *p)
 {
-	struct track t;
+	struct track t = {};
+	struct place at;
 	bool forward;
 
-	flow_track(c, p, &t);
-	if (!t.found || !t.at.flow) {
+	flow_track(c, p, &t, &at);
+	if (!t.found) {
 		c->cell = 0;
 		flow_open(c, &h->self, p, &t, FLOW_FORWARDED);
 		return;
 	}
 	forward = goes_forward(&t);
-	flow_touch(&t.at, c, p, forward);
-	if (forward && !(READ_ONCE(t.at.flow->state) & FLOW_FORWARDED))
-		__sync_fetch_and_or(&t.at.flow->state, FLOW_FORWARDED);
+	flow_touch(&at, c, p, forward);
+	if (forward && !(READ_ONCE(at.flow->state) & FLOW_FORWARDED))
+		__sync_fetch_and_or(&at.flow->state, FLOW_FORWARDED);
 }
 
 /*
@@ -153,26 +157,20 @@ INLINE void note_forwarded(struct crossing *c, const struct host *h, const struc
  */
 __noinline int answers_forwarded(struct __sk_buff *skb, struct crossing *c, struct packet *p)
 {
-	struct place at = {};
 	struct packet quoted = {};
-	struct flow_key key;
-	__u64 bound;
-	bool upper;
+	struct track t = {};
+	struct place at;
+	bool error;
 
 	if (!c || !p)
 		return 0;
-	if (p->flags & PACKET_ICMP_ERROR) {
-		if (parse_quoted(skb, p, &quoted) || !same(&quoted.source, &p->destination))
-			return 0;
-		upper = !flow_key(&quoted, &key);
-	} else {
-		upper = flow_key(p, &key);
-	}
-	bound = flow_bind(&key, c->secret);
-	if (!flow_find(&key, bound, c->now, &at) || upper == at.upper ||
-	    !(READ_ONCE(at.flow->state) & FLOW_FORWARDED))
+	error = p->flags & PACKET_ICMP_ERROR;
+	if (error && (parse_quoted(skb, p, &quoted) || !same(&quoted.source, &p->destination)))
 		return 0;
-	if (p->flags & PACKET_ICMP_ERROR)
+	flow_track(c, error ? &quoted : p, &t, &at);
+	if (!t.found || goes_forward(&t) != error || !(READ_ONCE(at.flow->state) & FLOW_FORWARDED))
+		return 0;
+	if (error)
 		return 1;
 	if (has_socket(skb, p))
 		return 0;

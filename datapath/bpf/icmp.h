@@ -73,11 +73,9 @@ INLINE int error_relate(struct __sk_buff *skb, struct crossing *c, const struct 
 {
 	bool leaving = c->direction == DIRECTION_EGRESS;
 	struct packet q = {};
-	struct flow_key key;
-	struct place at = {};
+	struct track t = {};
+	struct place at;
 	struct side *side;
-	__u64 bound;
-	bool upper;
 	int reason;
 
 	reason = parse_quoted(skb, p, &q);
@@ -87,21 +85,21 @@ INLINE int error_relate(struct __sk_buff *skb, struct crossing *c, const struct 
 	 * who complains, unless that is a router on the way to us. */
 	if (!same(&q.source, &p->destination) || (leaving && !same(&q.destination, &p->source)))
 		return DROP_UNKNOWN_FLOW;
-	upper = flow_key(&q, &key);
-	bound = flow_bind(&key, c->secret);
-	if (!flow_find(&key, bound, c->now, &at))
+	flow_track(c, &q, &t, &at);
+	if (!t.found)
 		return DROP_UNKNOWN_FLOW;
-	side = (upper == at.upper) != leaving ? &at.flow->side[SIDE_INITIATOR]
-					      : &at.flow->side[SIDE_RESPONDER];
-	return READ_ONCE(side->seal) == seal_of(c, bound, c->cell) ? 0 : DROP_UNKNOWN_FLOW;
+	side = &at.flow->side[goes_forward(&t) != leaving ? SIDE_INITIATOR : SIDE_RESPONDER];
+	return READ_ONCE(side->seal) == seal_of(c, t.bound, c->cell) ? 0 : DROP_UNKNOWN_FLOW;
 }
 
 /* 0, or the reason to drop: a rule that denies, or else what is amiss with the quote. */
-static __noinline int error_cross(struct __sk_buff *skb, struct crossing *c, const struct packet *p)
+__noinline int error_cross(struct __sk_buff *skb, struct crossing *c, const struct packet *p)
 {
-	int reason = find_peer(c, p);
-	int amiss, judged;
+	int reason, amiss, judged;
 
+	if (!c || !p)
+		return DROP_UNKNOWN_FLOW;
+	reason = find_peer(c, p);
 	if (reason)
 		return reason;
 	amiss = error_relate(skb, c, p);

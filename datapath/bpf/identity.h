@@ -12,7 +12,7 @@ INLINE bool link_local(const union address *a)
 
 /* Exact address, else longest prefix, else the host behind a link-local one (at
  * the other end of a veth there is nobody else), else the world of its family. */
-static __noinline int find_owner(const union address *a, struct owner *owner)
+__noinline int find_owner(const union address *a, struct owner *owner)
 {
 	struct prefix key = { .length = 128 };
 	struct owner *found;

@@ -67,7 +67,7 @@ INLINE int rule_by(const struct policy_entry *e, bool named, struct ruling *r)
 
 /* Asks the table of @cell for @key; key->length bounds how precise a match
  * may be. Leaves key->identity at 0. */
-static __noinline int policy_judge(__u64 cell, struct policy_key *key, struct ruling *r)
+__noinline int policy_judge(__u64 cell, struct policy_key *key, struct ruling *r)
 {
 	__u32 slot = cell & CELL_TABLE_MASK;
 	struct policy_entry *own, *any;

@@ -49,7 +49,7 @@ INLINE void both_allow(struct crossing *c, const struct endpoint *ep, const stru
 	    (far->lease && c->now >= far->lease))
 		return;
 	c->proof = proof_of(c, bound, cell, stamp);
-	c->far = far;
+	c->far = slot + 1;
 }
 
 /* The ends of a plain TCP or UDP packet, and nothing else of it. */
@@ -84,18 +84,28 @@ INLINE bool glance(struct __sk_buff *skb, struct packet *p)
 	return p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP;
 }
 
-/* At the second hook: whether the first has judged this very packet for @ep. */
-INLINE bool proven(struct __sk_buff *skb, const struct endpoint *ep, const struct crossing *c)
+/*
+ * At the second hook: whether the first has judged this very packet for the
+ * endpoint here. Asked before anything else, and with nothing that a packet
+ * with a proof does not need.
+ */
+INLINE bool proven(struct __sk_buff *skb)
 {
-	__u64 cell = READ_ONCE(ep->cell), bound;
-	struct packet p = {};
+	__u32 zero = 0, slot, stamp = stamp_of(skb->mark);
+	const struct endpoint *ep = endpoint_at(skb->ifindex, &slot);
+	const struct node *facts = bpf_map_lookup_elem(&node, &zero);
+	struct crossing c;
 	struct flow_key key;
+	struct packet p = {};
+	__u64 cell;
 
-	if (!(skb->mark & MARK_PROVEN) || !c->stamp || !(cell & CELL_READY) || !glance(skb, &p))
+	if (!ep || !facts || !stamp || !glance(skb, &p))
 		return false;
-	if (ep->lease && c->now >= ep->lease)
+	cell = READ_ONCE(ep->cell);
+	if (!(cell & CELL_READY) || (ep->lease && bpf_ktime_get_coarse_ns() >= ep->lease))
 		return false;
+	c.address_epoch = READ_ONCE(facts->address_epoch);
+	c.secret = facts->secret;
 	flow_key(&p, &key);
-	bound = flow_bind(&key, c->secret);
-	return skb->hash == proof_of(c, bound, cell, c->stamp);
+	return skb->hash == proof_of(&c, flow_bind(&key, c.secret), cell, stamp);
 }

@@ -15,16 +15,20 @@
 #include "compiler.h"
 #include "config.h"
 #include "cross.h"
+#include "deliver.h"
 #include "host.h"
 #include "neighbour.h"
 #include "overlay.h"
 
 /* Question 6: ARP and ICMPv6. 0 passes, NEIGHBOUR_JUDGE, or the reason to drop. */
-static __noinline int cross_link(struct __sk_buff *skb, const struct endpoint *ep,
-				 struct crossing *c, const struct packet *p)
+__noinline int cross_link(struct __sk_buff *skb, const struct endpoint *ep, struct crossing *c,
+			  const struct packet *p)
 {
-	bool leaving = c->direction == DIRECTION_EGRESS;
+	bool leaving;
 
+	if (!ep || !c || !p)
+		return DROP_UNKNOWN_ENDPOINT;
+	leaving = c->direction == DIRECTION_EGRESS;
 	if (p->flags & PACKET_ARP)
 		return leaving ? arp_leaves(skb, ep) : 0;
 	return leaving ? neighbour_leaves(skb, ep, p) : neighbour_arrives(c, ep, p);
@@ -61,6 +65,24 @@ INLINE int cross(struct __sk_buff *skb, const struct endpoint *ep, struct crossi
 	return follow(skb, ep, c, p);
 }
 
+/* What an allowed packet takes along. The verdict of the hook. */
+INLINE int send(struct __sk_buff *skb, const struct endpoint *ep, const struct crossing *c,
+		const struct packet *p)
+{
+	__u32 mark = stamp_for(ep->identity);
+
+	if (c->far) {
+		int verdict = deliver(skb, c, p);
+
+		if (verdict >= 0)
+			return verdict;
+		bpf_set_hash(skb, c->proof);
+		mark |= MARK_PROVEN;
+	}
+	skb->mark = mark;
+	return TCX_NEXT;
+}
+
 INLINE int judge(struct __sk_buff *skb, __u8 direction)
 {
 	struct crossing c = crossing_begin(skb, direction);
@@ -71,23 +93,12 @@ INLINE int judge(struct __sk_buff *skb, __u8 direction)
 	if (direction == DIRECTION_INGRESS) {
 		c.came_by = skb->ingress_ifindex;
 		c.stamp = stamp_arriving(&c, skb->mark);
-		if (likely(ep) && proven(skb, ep, &c))
-			return TCX_NEXT;
 	}
 	reason = cross(skb, ep, &c, &p);
 	if (unlikely(reason))
 		return refuse(&c, ep, &p, reason);
 	report(&c, ep, &p);
-	if (direction == DIRECTION_EGRESS && ep) {
-		__u32 proven = 0;
-
-		if (c.far) {
-			bpf_set_hash(skb, c.proof);
-			proven = MARK_PROVEN;
-		}
-		skb->mark = stamp_for(ep->identity) | proven;
-	}
-	return TCX_NEXT;
+	return direction == DIRECTION_EGRESS ? send(skb, ep, &c, &p) : TCX_NEXT;
 }
 
 SEC("classifier")
@@ -99,6 +110,8 @@ int from_endpoint(struct __sk_buff *skb)
 SEC("classifier")
 int to_endpoint(struct __sk_buff *skb)
 {
+	if (skb->mark & MARK_PROVEN && proven(skb))
+		return TCX_NEXT;
 	return judge(skb, DIRECTION_INGRESS);
 }
 

@@ -137,8 +137,10 @@ pub struct Endpoint {
     pub ipv4: u32,
     /// Its IPv6 address; all zero: none.
     pub ipv6: Address,
-    /// Zero.
-    pub reserved: u64,
+    /// Its link address inside, for direct delivery.
+    pub mac: [u8; 6],
+    /// Not 0: packets of this node are delivered past its stack.
+    pub direct: u16,
 }
 
 impl Endpoint {
@@ -156,6 +158,8 @@ impl Endpoint {
 pub const CELL: usize = 0;
 /// Offset of the word of [`Endpoint::identity`] and [`Endpoint::ipv4`].
 pub const IDENTITY: usize = 32;
+/// Offset of the word of [`Endpoint::mac`] and [`Endpoint::direct`].
+pub const DELIVERY: usize = 56;
 /// Offset of [`Endpoint::lease`].
 pub const LEASE: usize = 8;
 

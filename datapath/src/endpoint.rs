@@ -276,6 +276,24 @@ impl Datapath {
         Ok(())
     }
 
+    /// Delivers what other endpoints of this node send to this one straight into its namespace, at
+    /// this link address, or (`None`, as at the beginning) through the stack of the host.
+    ///
+    /// Only packets of a connection that both ends have allowed take the short way, judged for both
+    /// where they leave the sender. They do not meet the host's own firewall, nor other programs
+    /// behind ours at the two hooks, nor a smaller MTU on the way. The device must be one end of a
+    /// veth pair.
+    ///
+    /// Source: `bpf_redirect_peer` in `bpf-helpers(7)`.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError::UnknownEndpoint`].
+    pub fn set_delivery(&mut self, id: EndpointId, mac: Option<[u8; 6]>) -> Result<(), ApplyError> {
+        self.endpoints.set_delivery(self.slot(id)?, mac);
+        Ok(())
+    }
+
     /// Takes an endpoint out: its packets are dropped first, its addresses
     /// become nobody's, its flows count no more, and last the programs leave
     /// its device. What the device carries afterwards is not ours to judge.

@@ -111,7 +111,7 @@ fn rust_mirrors_the_objects_types() {
     let layouts = layouts(section(object::BYTES, ".BTF"));
     assert_eq!(layouts["address"].0 as usize, size_of::<Address>());
     mirrors! { &layouts;
-        Endpoint = "endpoint" { cell, lease, born, ifindex, id, identity, ipv4, ipv6, reserved }
+        Endpoint = "endpoint" { cell, lease, born, ifindex, id, identity, ipv4, ipv6, mac, direct }
         Host = "host" { own as "self", previous, deadline }
         Node = "node" {
             address_epoch, next_epoch, secret, born, overlay, tunnel_port, reserved

@@ -124,6 +124,16 @@ impl EndpointTable {
         }
     }
 
+    /// Packets of this node go past its stack to this link address, or (`None`) through it.
+    pub(crate) fn set_delivery(&self, slot: u32, mac: Option<[u8; 6]>) {
+        let next = Endpoint {
+            mac: mac.unwrap_or_default(),
+            direct: mac.is_some().into(),
+            ..Endpoint::default()
+        };
+        self.store(slot, abi::DELIVERY, word_at(&next, abi::DELIVERY));
+    }
+
     /// Ends the lease at a time of the monotonic clock, or (0) never.
     pub(crate) fn set_lease(&self, slot: u32, nanoseconds: u64) {
         self.store(slot, abi::LEASE, nanoseconds);

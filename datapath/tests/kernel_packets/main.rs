@@ -11,6 +11,7 @@ mod changes;
 mod common;
 mod host;
 mod lifetime;
+mod local;
 mod overlay;
 mod scene;
 mod traffic;
@@ -27,7 +28,10 @@ use crate::common::role;
 type Body = fn(&Config) -> Outcome;
 
 /// Tests that run with every loader and either way to attach.
-const EVERYWHERE: [(&str, Body); 10] = [
+const EVERYWHERE: [(&str, Body); 13] = [
+    ("flow_counts_each_packet_once", local::counted),
+    ("proof_is_for_its_packet_alone", local::altered),
+    ("delivery_past_the_stack_obeys", local::delivered),
     ("verdicts_are_the_policys", verdicts::of_policy),
     ("nothing_passes_before_a_policy", verdicts::not_ready),
     ("forged_sources_are_dropped", verdicts::forged),

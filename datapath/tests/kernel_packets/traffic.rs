@@ -182,6 +182,11 @@ impl Datagrams {
         }
     }
 
+    /// Every message may take so many hops (IPv4).
+    pub(crate) fn hops(&self, count: u32) -> Result<(), Failure> {
+        Ok(self.socket.set_ttl(count)?)
+    }
+
     pub(crate) fn send(&self, mark: u64) -> Result<(), Failure> {
         let message = [&self.header[..], &mark.to_be_bytes()].concat();
         match self.socket.send_to(&message, self.to) {

@@ -154,6 +154,7 @@ pub(super) const CATALOGUE: &[Entry] = &[
     traffic("datapath.udp_8k", Some(1.84), Bar::AtMost(1.25)),
     traffic("datapath.udp_8k.empty", None, Bar::None),
     traffic("datapath.udp_8k.nftables", None, Bar::None),
+    traffic("datapath.udp_peer", Some(1.22), Bar::AtMost(0.95)),
     traffic("datapath.connect", Some(1.45), Bar::AtMost(1.20)),
     traffic("datapath.connect.empty", None, Bar::None),
     traffic("datapath.connect.nftables", None, Bar::None),
