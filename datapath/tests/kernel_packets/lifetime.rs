@@ -12,7 +12,7 @@ use porin_datapath::{
 use porin_flow::{DropReason, EndpointId};
 use porin_identity::IdentityId;
 use porin_policy::{Direction, MapState, Protocol};
-use porin_testbed::{Namespace, Process, suite};
+use porin_testbed::{Namespace, suite};
 
 use crate::common::{Failure, eventually, listing, spawn_role, start_role, with_bpffs};
 use crate::scene::{self, Log, Pod, Scene, allow, client, node, policy};
@@ -33,7 +33,7 @@ fn server(peer: &Pod) -> MapState {
 }
 
 /// How many programs are at the device's hooks, by either mechanism.
-fn attached(node: &Namespace, ifindex: u32) -> Result<usize, Failure> {
+pub(crate) fn attached(node: &Namespace, ifindex: u32) -> Result<usize, Failure> {
     node.run(|| {
         let mut count = 0;
         for hook in [TcxHook::Ingress, TcxHook::Egress] {
@@ -45,7 +45,11 @@ fn attached(node: &Namespace, ifindex: u32) -> Result<usize, Failure> {
 }
 
 /// Asks without a pause until told to stop; every question must be answered.
-fn ask_on(friend: &mut Datagrams, stop: &AtomicBool, answered: &AtomicU64) -> suite::Outcome {
+pub(crate) fn ask_on(
+    friend: &mut dyn Talk,
+    stop: &AtomicBool,
+    answered: &AtomicU64,
+) -> suite::Outcome {
     let mut asked = 0;
     while !stop.load(Ordering::Acquire) {
         asked += 1;
@@ -58,7 +62,7 @@ fn ask_on(friend: &mut Datagrams, stop: &AtomicBool, answered: &AtomicU64) -> su
 }
 
 /// Waits until this many more questions have been answered.
-fn passes(answered: &AtomicU64, more: u64) -> Result<(), Failure> {
+pub(crate) fn passes(answered: &AtomicU64, more: u64) -> Result<(), Failure> {
     let before = answered.load(Ordering::Acquire);
     let met = eventually(|| answered.load(Ordering::Acquire) >= before + more);
     met.then_some(())
@@ -66,7 +70,7 @@ fn passes(answered: &AtomicU64, more: u64) -> Result<(), Failure> {
 }
 
 /// Sends without a pause until told to stop; whether all of it stayed unanswered.
-fn knock_on(stranger: &mut Datagrams, stop: &AtomicBool) -> Result<bool, Failure> {
+pub(crate) fn knock_on(stranger: &mut Datagrams, stop: &AtomicBool) -> Result<bool, Failure> {
     let mut mark = 0;
     while !stop.load(Ordering::Acquire) {
         mark += 1;
@@ -199,7 +203,7 @@ fn arguments(config: &Config, directory: &Path, pods: &[Pod]) -> Vec<String> {
     arguments
 }
 
-fn describe(pod: &Pod) -> String {
+pub(crate) fn describe(pod: &Pod) -> String {
     let EndpointSpec {
         id,
         ifindex,
@@ -221,7 +225,6 @@ pub(crate) fn play(role: &str, arguments: &[String]) -> Result<(), Failure> {
     }
     match role {
         "hold" => hold(Datapath::open(&config)?, &specs?),
-        "churn" => churn(Datapath::open(&config)?, &specs?),
         _ => Err("no such role".into()),
     }
 }
@@ -233,7 +236,7 @@ fn policies() -> Vec<MapState> {
     vec![client(), server, client()]
 }
 
-fn parse(pod: &str) -> Result<EndpointSpec, Failure> {
+pub(crate) fn parse(pod: &str) -> Result<EndpointSpec, Failure> {
     let [id, ifindex, identity, v4, v6] = pod.split(',').collect::<Vec<_>>()[..] else {
         return Err("five fields to a pod".into());
     };
@@ -264,70 +267,6 @@ fn hold(mut datapath: Datapath, specs: &[EndpointSpec]) -> Result<(), Failure> {
     loop {
         thread::park();
     }
-}
-
-/// Changes everything all the time, so that a kill meets it in the middle of something.
-fn churn(mut datapath: Datapath, specs: &[EndpointSpec]) -> Result<(), Failure> {
-    complete(&mut datapath, specs)?;
-    println!("ready");
-    let [_, server, third] = specs else {
-        return Err("three pods are needed".into());
-    };
-    let friend = allow(IdentityId::new(1001), Protocol::UDP, PORT, 101);
-    for round in 0_u16.. {
-        let other = allow(IdentityId::new(1999), Protocol::UDP, round % 7 + 1, 102);
-        datapath.install(&[(server.id, &policy([friend, other]))])?;
-        let block = format!("192.0.2.{}/32", round % 5).parse()?;
-        datapath.upsert_prefix(block, IdentityId::new(2000 + u32::from(round % 3)))?;
-        if round % 4 == 3 {
-            datapath.remove_endpoint(third.id)?;
-            complete(&mut datapath, specs)?;
-        }
-        datapath.set_identity(third.id, IdentityId::new(3000 + u32::from(round % 9)))?;
-    }
-    Ok(())
-}
-
-/// Whenever the process is killed, in the midst of whatever: what is allowed
-/// goes on, what is not does not, and the next start finds its way.
-pub(crate) fn killed_anywhere(config: &Config) -> suite::Outcome {
-    with_bpffs(|bpffs| {
-        let directory = bpffs.join("porin");
-        let node = node()?;
-        let pods: Result<Vec<_>, _> = (1..=3).map(|id| Pod::new(&node, id, id)).collect();
-        let pods = pods?;
-        let _echo = Echo::start(&pods[1], &[PORT])?;
-        let arguments = arguments(config, &directory, &pods);
-        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        let start = || -> Result<Process, Failure> {
-            let (process, line) = start_role(&node, "churn", &arguments)?;
-            assert_eq!(line, "ready");
-            Ok(process)
-        };
-        let mut process = Some(start()?);
-        let to = pods[1].at(false, PORT);
-        let mut friend = Datagrams::udp(&pods[0], unspecified(false), to)?;
-        let mut stranger = Datagrams::udp(&pods[2], unspecified(false), to)?;
-        under_traffic(&mut friend, &mut stranger, |answered| {
-            for round in 0..8 {
-                // Long enough to be in the middle of something, and another something each time.
-                thread::sleep(Duration::from_micros(20_000 + 7_919 * round));
-                drop(process.take());
-                passes(answered, 10)?;
-                process = Some(start()?);
-            }
-            drop(process.take());
-            Ok(())
-        })?;
-        let datapath = node.run(|| Datapath::open(&pinned(config, &directory)))??;
-        assert!(friend.answers(u64::MAX)?);
-        datapath.close()?;
-        for pod in &pods {
-            assert_eq!(attached(&node, pod.ifindex)?, 0);
-        }
-        assert_eq!(listing(bpffs)?, Vec::<String>::new());
-        Ok(())
-    })
 }
 
 /// A start that is killed leaves nothing that keeps the next one from starting.

@@ -10,6 +10,7 @@ mod changes;
 #[path = "../common/mod.rs"]
 mod common;
 mod host;
+mod kills;
 mod lifetime;
 mod local;
 mod overlay;
@@ -90,6 +91,7 @@ fn main() -> ExitCode {
     if let Some((role, arguments)) = role() {
         let played = match role.as_str() {
             "lock-out" => host::lock_out(&arguments),
+            "turns" => kills::churn(&arguments),
             _ => lifetime::play(&role, &arguments),
         };
         return match played {
@@ -122,11 +124,11 @@ fn main() -> ExitCode {
     for attach in [AttachMode::Auto, AttachMode::Clsact] {
         let config = Config {
             attach,
-            ..scene::config()
+            ..kills::config()
         };
         let mode = format!("{attach:?}").to_lowercase();
-        let name = format!("kernel_{mode}_process_killed_anywhere_recovers");
-        let test = Test::new(&name, move || lifetime::killed_anywhere(&config));
+        let name = format!("kernel_ac_14_killed_anywhere_{mode}");
+        let test = Test::new(&name, move || kills::killed_anywhere(&config));
         tests.push(test.unless(lacking.clone()));
     }
     for (text, body) in ONCE {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use porin_datapath::{Frame, Hook, Limits, Loader, TestPacket};
@@ -22,8 +23,10 @@ use crate::random::Random;
 const PACKETS: u64 = 100_000;
 const PACKETS_PER_POLICY: u64 = 2_000;
 const REMEMBERED: usize = 64;
-/// After so many flows are forgotten: else the table fills, and the first flows give way.
+/// After so many packets, or so long, flows are forgotten: else the table fills and the first of them
+/// give way, or they end in silence.
 const PACKETS_PER_TABLE: u64 = 50_000;
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Source ports lie here and destination ports do not, so that no two flows are each other's answers.
 const SOURCE_PORTS: std::ops::Range<u16> = 50_000..60_000;
 
@@ -74,6 +77,7 @@ struct Trial {
     remembered: Vec<Opening>,
     judged: u64,
     forget_at: u64,
+    forgot: Instant,
     counts: BTreeMap<String, u64>,
 }
 
@@ -95,13 +99,15 @@ impl Trial {
             remembered: Vec::new(),
             judged: 0,
             forget_at: PACKETS_PER_TABLE,
+            forgot: Instant::now(),
             counts: BTreeMap::new(),
         })
     }
 
     /// A new policy; what was allowed before obeys it, whichever way it goes; then new flows.
     fn policy_round(&mut self, node: &mut Node) -> Result<(), Failed> {
-        if self.judged >= self.forget_at {
+        if self.judged >= self.forget_at || self.forgot.elapsed() > PATIENCE {
+            self.forgot = Instant::now();
             self.forget_at = self.judged + PACKETS_PER_TABLE;
             node.datapath.clear_flows()?;
             self.remembered.clear();
