@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod attacks;
 mod changes;
 #[path = "../common/mod.rs"]
 mod common;
@@ -49,7 +50,16 @@ const EVERYWHERE: [(&str, Body); 13] = [
 ];
 
 /// Tests that run once, as the build prefers it.
-const ONCE: [(&str, Body); 23] = [
+const ONCE: &[(&str, Body)] = &[
+    ("ac_17_fragments_and_headers", attacks::fragments),
+    ("ac_18_icmp_is_no_way_around", attacks::icmp),
+    (
+        "ac_19_protocols_have_a_rule_or_a_reason",
+        attacks::protocols,
+    ),
+    ("ac_20_addresses_that_mean_another", attacks::addresses),
+    ("ac_21_segments_of_no_connection", attacks::segments),
+    ("ac_22_forged_mark_is_written_over", attacks::mark),
     ("deny_rule_is_named", verdicts::deny_rule),
     ("peers_outside_are_known_by_prefix", verdicts::outside),
     ("large_packets_pass_whole", verdicts::large),
@@ -131,7 +141,7 @@ fn main() -> ExitCode {
         let test = Test::new(&name, move || kills::killed_anywhere(&config));
         tests.push(test.unless(lacking.clone()));
     }
-    for (text, body) in ONCE {
+    for &(text, body) in ONCE {
         let name = format!("kernel_{text}");
         let test = Test::new(&name, move || body(&scene::config()));
         tests.push(test.unless(lacking.clone()));

@@ -226,7 +226,8 @@ fn is_chatter(seen: &Observation) -> bool {
         IpAddr::V4(_) => false,
         IpAddr::V6(address) => address.is_multicast() || address.is_unicast_link_local(),
     };
-    on_link(seen.tuple.source) || on_link(seen.tuple.destination)
+    seen.tuple.protocol != Protocol::UDP
+        && (on_link(seen.tuple.source) || on_link(seen.tuple.destination))
 }
 
 /// One entry of a policy.

@@ -69,6 +69,9 @@ const BLOCKS: [&str; 14] = [
 /// The node passes it over.
 const MAPPED: &str = "::ffff:0:0/96";
 
+/// Longer than one unit of ages (8.4 ms) and of the coarse clock.
+const AGE: std::time::Duration = std::time::Duration::from_millis(14);
+
 fn address(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
@@ -157,6 +160,8 @@ impl Trial {
     }
 
     fn is_new(&mut self, id: EndpointId, identity: IdentityId, addresses: Vec<IpAddr>) {
+        // So fine is the clock by which the programs tell whether a flow is older.
+        std::thread::sleep(AGE);
         let home = Home {
             identity,
             addresses,
