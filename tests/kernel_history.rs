@@ -30,10 +30,13 @@ const POLICIES: [&str; 5] = [
 ];
 
 fn main() -> std::process::ExitCode {
-    run(vec![Test::new("kernel_tables_follow_any_history", || {
-        let node = Namespace::new()?;
-        node.run(|| history(&node))?
-    })])
+    run(vec![Test::new(
+        "kernel_ac_16_tables_follow_any_history",
+        || {
+            let node = Namespace::new()?;
+            node.run(|| history(&node))?
+        },
+    )])
 }
 
 /// SplitMix64, seeded by `PORIN_SEED` or the clock.

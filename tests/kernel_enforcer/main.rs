@@ -50,7 +50,7 @@ fn main() -> std::process::ExitCode {
         Test::new("kernel_equal_labels_are_told_apart_by_port_names", || {
             in_world(told_apart_by_names)
         }),
-        Test::new("kernel_a_reused_address_inherits_nothing", || {
+        Test::new("kernel_ac_11_a_reused_address_inherits_nothing", || {
             in_world(reused)
         }),
         Test::new("kernel_nobody_outside_is_the_host", || in_world(host)),
@@ -377,18 +377,42 @@ fn told_apart_by_names(world: &World) -> Outcome {
     Ok(())
 }
 
+/// Additions and removals that come twice, late, or the wrong way round.
 fn reused(world: &World) -> Outcome {
     let mut enforcer = open().open()?;
-    enforcer.load_policies([("may.yaml", CLIENT_MAY)], now())?;
+    // The server begins nothing: what it sends again is no flow of its own.
+    let may =
+        format!("{CLIENT_MAY}  egress: [{{toEndpoints: [{{matchLabels: {{app: nobody}}}}]}}]\n");
+    enforcer.load_policies([("may.yaml", may)], now())?;
     let [client, _] = world.populate(&mut enforcer)?;
     let mut running = world.connect()?;
     assert!(answers(&mut running));
-    let twice = enforcer.add_endpoint(world.client_spec("stranger"), now());
-    assert!(twice.is_err(), "the address has an owner: {twice:?}");
+    // The successor is announced before its forerunner is gone, and twice.
+    for _ in 0..2 {
+        let early = enforcer.add_endpoint(world.client_spec("stranger"), now());
+        assert!(early.is_err(), "the address has an owner: {early:?}");
+        assert!(answers(&mut running), "who is as before");
+    }
     enforcer.remove_endpoint(client, now())?;
-    enforcer.add_endpoint(world.client_spec("stranger"), now())?;
+    let late = now() + Duration::from_secs(10);
+    let stranger = enforcer.add_endpoint(world.client_spec("stranger"), late)?;
+    assert_ne!(stranger, client, "a number is given once");
     assert!(is_silent(&mut running), "the connection of the one before");
     assert!(world.is_shut(), "a new connection from its address");
+    // The removal comes again, and the addition.
+    for _ in 0..2 {
+        assert!(enforcer.remove_endpoint(client, late).is_err(), "gone");
+        assert!(
+            enforcer
+                .add_endpoint(world.client_spec("client"), late)
+                .is_err()
+        );
+        assert!(enforcer.identity(stranger).is_some(), "who came stays");
+    }
+    assert!(world.is_shut(), "and is nobody else");
+    enforcer.remove_endpoint(stranger, late)?;
+    enforcer.add_endpoint(world.client_spec("client"), late)?;
+    assert!(world.connects(), "the one who may is back");
     enforcer.close()?;
     Ok(())
 }

@@ -35,6 +35,10 @@ enum Soak {
     /// 300 recorded truth tables of NetworkPolicy with real packets between namespaces, of the larger
     /// collection if it is there (minutes).
     Matrices,
+    /// 200 processes killed in the midst of changes, at hooks of either kind (minutes).
+    Kills,
+    /// 1,000,000 births of an endpoint that sends from its first moment on (minutes).
+    Births,
 }
 
 impl Soak {
@@ -44,6 +48,8 @@ impl Soak {
             Self::Packets => ("PORIN_PACKETS", 10_000_000),
             Self::Swap => ("PORIN_SWAPS", 2_000),
             Self::Matrices => ("PORIN_CASES", 300),
+            Self::Kills => ("PORIN_KILLS", 200),
+            Self::Births => ("PORIN_BIRTHS", 1_000_000),
         }
     }
 
@@ -74,6 +80,14 @@ impl Soak {
                 "--test",
                 "kernel_matrices",
             ],
+            Self::Kills => &[
+                "--package",
+                "porin-datapath",
+                "--test",
+                "kernel_packets",
+                "ac_14",
+            ],
+            Self::Births => &["--package", "porin-datapath", "--test", "prog_run", "ac_12"],
         }
     }
 }

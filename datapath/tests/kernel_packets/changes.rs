@@ -69,21 +69,26 @@ pub(crate) fn stream(config: &Config) -> suite::Outcome {
 pub(crate) fn relabel(config: &Config) -> suite::Outcome {
     let mut scene = Scene::new(config, 2)?;
     let (id, identity) = (scene.pods[0].id, scene.pods[0].identity);
-    let server = policy([allow(identity, Protocol::TCP, PORT, 101)]);
+    let server = policy([
+        allow(identity, Protocol::TCP, PORT, 101),
+        allow(identity, Protocol::UDP, PORT, 102),
+    ]);
     scene.ready(&[&client(), &server])?;
     let _echo = Echo::start(&scene.pods[1], &[PORT])?;
     let at = scene.pods[1].id;
     let mut stream = Stream::connect(&scene.pods[0], scene.pods[1].at(false, PORT))?;
-    assert!(stream.answers(1)?);
+    let to = scene.pods[1].at(true, PORT);
+    let mut datagrams = Datagrams::udp(&scene.pods[0], unspecified(true), to)?;
+    assert!(stream.answers(1)? && datagrams.answers(1)?);
     let renamed = IdentityId::new(1999);
     scene.datapath.set_identity(id, renamed)?;
-    assert!(stream.is_silent(2)?);
+    assert!(stream.is_silent(2)? && datagrams.is_silent(2)?);
     let seen = scene.log.expect("the renamed pod's drop", |seen| {
         seen.endpoint == at && seen.outcome == Outcome::Drop(DropReason::POLICY_DENIED)
     })?;
     assert_eq!(seen.source, renamed);
     scene.datapath.set_identity(id, identity)?;
-    assert!(stream.answers(3)?);
+    assert!(stream.answers(3)? && datagrams.answers(3)?);
     // The other end's name counts as much.
     let friend = policy([allow_egress(scene.pods[1].identity)]);
     scene.install(0, &friend)?;
@@ -173,7 +178,8 @@ impl Full {
             ..config.clone()
         };
         let mut scene = Scene::new(&config, 2)?;
-        let old = ports(&scene, PORT..PORT + 1);
+        // All of the table but one entry.
+        let old = ports(&scene, PORT - 2..PORT + 1);
         scene.ready(&[&client(), &old])?;
         let talk = |port| {
             let to = scene.pods[1].at(false, port);

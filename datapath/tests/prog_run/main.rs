@@ -9,6 +9,7 @@
 )]
 
 mod adoption;
+mod attacks;
 #[path = "../common/mod.rs"]
 mod common;
 mod cost;
@@ -34,9 +35,17 @@ use porin_testbed::suite::{Outcome, Test, run};
 type Body = fn(Loader) -> Outcome;
 
 const TESTS: &[(&str, Body)] = &[
+    (
+        "ac_10_priorities_have_one_order",
+        attacks::priorities_have_one_order,
+    ),
+    (
+        "ac_12_nothing_passes_before_ready",
+        attacks::nothing_passes_before_ready,
+    ),
     ("not_ready", gate::not_ready),
     ("forged_source", gate::forged_source),
-    ("mark_is_overwritten", gate::mark_is_overwritten),
+    ("ac_22_mark_is_overwritten", gate::mark_is_overwritten),
     ("masquerade_is_no_disguise", gate::masquerade_is_no_disguise),
     (
         "a_local_identity_is_told_apart",
@@ -48,7 +57,7 @@ const TESTS: &[(&str, Body)] = &[
         gate::a_link_local_address_is_the_host,
     ),
     ("strange_specs_are_refused", gate::strange_specs_are_refused),
-    ("lease_ends", gate::lease_ends),
+    ("ac_13_lease_ends", gate::lease_ends),
     (
         "answers_pass_and_openings_do_not",
         flows::answers_pass_and_openings_do_not,
@@ -83,7 +92,7 @@ const TESTS: &[(&str, Body)] = &[
         room::a_flood_spares_what_lives_longer,
     ),
     (
-        "a_full_table_opens_nothing",
+        "ac_21_a_full_table_opens_nothing",
         room::a_full_table_opens_nothing,
     ),
     ("families_stay_apart", flows::families_stay_apart),
@@ -92,9 +101,9 @@ const TESTS: &[(&str, Body)] = &[
         "a_lost_entry_is_judged_again",
         flows::a_lost_entry_is_judged_again,
     ),
-    ("odd_headers", odd::headers),
+    ("ac_17_odd_headers", odd::headers),
     ("unknown_protocols", odd::unknown_protocols),
-    ("fragments", odd::fragments),
+    ("ac_17_fragments", odd::fragments),
     ("echoes", icmp::echoes),
     ("nobody_answers_himself", icmp::nobody_answers_himself),
     ("icmp_errors", icmp::errors),
@@ -105,7 +114,7 @@ const TESTS: &[(&str, Body)] = &[
         tables::equal_policies_share_a_table,
     ),
     (
-        "a_full_table_refuses_and_keeps",
+        "ac_15_a_full_table_refuses_and_keeps",
         tables::a_full_table_refuses_and_keeps,
     ),
     ("policies_are_exchanged", tables::policies_are_exchanged),
@@ -141,7 +150,7 @@ const TESTS: &[(&str, Body)] = &[
     ("differential", differential::kernel_and_map_state_agree),
     ("differential_histories", histories::kernel_and_model_agree),
     (
-        "revocation",
+        "ac_13_revocation",
         revocation::what_is_not_allowed_now_does_not_pass,
     ),
     ("established_cost", cost::established),

@@ -1,5 +1,6 @@
 //! `cargo xtask gates`: what must hold and is not a test.
 
+mod attacks;
 mod bpf_rules;
 mod build;
 mod direction;
@@ -26,6 +27,7 @@ const GATES: &[(&str, Gate)] = &[
     ("modules", source::modules),
     ("unsafe", source::unsafe_code),
     ("bpf-rules", bpf_rules::check),
+    ("attack-cases", attacks::check),
     ("fmt", build::rust_format),
     ("clang-format", build::c_format),
     ("bpf-object", build::bpf_object),
