@@ -35,7 +35,8 @@ enum Soak {
     /// 300 recorded truth tables of NetworkPolicy with real packets between namespaces, of the larger
     /// collection if it is there (minutes).
     Matrices,
-    /// 200 processes killed in the midst of changes, at hooks of either kind (minutes).
+    /// 200 processes killed in the midst of changes, at hooks of either kind, and 200 times
+    /// `porin-node run` (minutes).
     Kills,
     /// 1,000,000 births of an endpoint that sends from its first moment on (minutes).
     Births,
@@ -83,8 +84,12 @@ impl Soak {
             Self::Kills => &[
                 "--package",
                 "porin-datapath",
+                "--package",
+                "porin-node",
                 "--test",
                 "kernel_packets",
+                "--test",
+                "kernel_run",
                 "ac_14",
             ],
             Self::Births => &["--package", "porin-datapath", "--test", "prog_run", "ac_12"],

@@ -253,7 +253,7 @@ impl Node<'_> {
             let line;
             (process, line) = start_role(self.namespace, "turns", &arguments)?;
             assert_eq!(line, "ready");
-            thread::sleep(Duration::from_micros(self.random.below(60_000)));
+            thread::sleep(Duration::from_micros(self.random.below(150_000)));
         }
         // SIGKILL, and waits for the end.
         drop(process);

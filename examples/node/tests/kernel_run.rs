@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a failed step is a failed test"
 )]
 
@@ -28,6 +29,11 @@ const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 2, 2);
 const ALLOWED: u16 = 8080;
 const DENIED: u16 = 9090;
 const STEADY: u16 = 7000;
+const STREAM: u16 = 7001;
+/// The ports that take turns.
+const TURNS: [u16; 2] = [9091, 9092];
+/// How often [`killed_again`] kills, unless `PORIN_KILLS` says otherwise.
+const KILLS: u64 = 3;
 /// How long what should come is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long what must not come is waited for.
@@ -51,6 +57,7 @@ fn main() -> std::process::ExitCode {
             "kernel_killed_and_adopted_without_a_gap",
             killed_and_adopted,
         ),
+        Test::new("kernel_ac_14_killed_again_and_again", killed_again),
         Test::new(
             "kernel_broken_policy_keeps_the_last_good_set",
             broken_policy,
@@ -103,12 +110,14 @@ impl World {
             pod.add_default_route("eth0", gateway.into())?;
         }
         let stop = Arc::new(AtomicBool::new(false));
-        for port in [ALLOWED, DENIED] {
+        for port in [ALLOWED, DENIED, TURNS[0], TURNS[1]] {
             let listener = server.run(|| TcpListener::bind((SERVER, port)))??;
             thread::spawn(move || listener.incoming().flatten().for_each(drop));
         }
         let socket = server.run(|| UdpSocket::bind((SERVER, STEADY)))??;
         thread::spawn(move || echo(&socket));
+        let listener = server.run(|| TcpListener::bind((SERVER, STREAM)))??;
+        thread::spawn(move || listener.incoming().flatten().for_each(converse));
         fs::create_dir(dir.join("policies"))?;
         fs::write(dir.join("policies/server.yaml"), POLICY)?;
         // A namespace without a name has a path while somebody holds it.
@@ -381,6 +390,76 @@ fn killed_and_adopted() -> Outcome {
             "of {knocked} denied connections {opened} were opened"
         );
         second.stop(Signal::SIGTERM)
+    })
+}
+
+/// Sends back what comes, until nothing does.
+fn converse(mut stream: TcpStream) {
+    thread::spawn(move || {
+        let mut byte = [0];
+        while stream.read_exact(&mut byte).is_ok() && stream.write_all(&byte).is_ok() {}
+    });
+}
+
+/// The process is killed some time after its policies change, again and again. Of two ports that take
+/// turns the one of neither the old nor the new policy is never open; what both allow goes on.
+fn killed_again() -> Outcome {
+    with_world(|world| {
+        let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+        let kills = number("PORIN_KILLS").unwrap_or(KILLS);
+        let seed = number("PORIN_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+        eprintln!("killed_again: PORIN_SEED={seed}");
+        let file = world.dir.join("policies/server.yaml");
+        let turn = |round: usize| -> Outcome {
+            let more = format!(
+                "\"7000\", protocol: UDP}}, {{port: \"{STREAM}\"}}, {{port: \"{}\"",
+                TURNS[round % 2]
+            );
+            let next = file.with_extension("next");
+            fs::write(&next, POLICY.replace("\"7000\", protocol: UDP", &more))?;
+            Ok(fs::rename(next, &file)?)
+        };
+        turn(0)?;
+        let mut node = world.start(&[]).map_err(|error| error.to_string())?;
+        let steady = Steady::begin(world).map_err(|error| error.to_string())?;
+        let knocker = Knocker::begin(world).map_err(|error| error.to_string())?;
+        let connect = || TcpStream::connect_timeout(&(SERVER, STREAM).into(), PATIENCE);
+        let mut stream = world.client.run(connect)??;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut converses = || {
+            stream
+                .write_all(b"x")
+                .and_then(|()| stream.read_exact(&mut [0]))
+        };
+        for round in 1..=usize::try_from(kills)? {
+            turn(round)?;
+            // Some are killed before they notice the change, some in the midst of it, some after.
+            let delay = (seed
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .rotate_left(round as u32 % 64))
+                % 300;
+            thread::sleep(Duration::from_millis(delay));
+            node.stop(Signal::SIGKILL)?;
+            converses()?;
+            node = world.start(&[]).map_err(|error| error.to_string())?;
+            node.wait_for("(2 adopted)")?;
+            assert!(
+                world.connects(TURNS[round % 2]),
+                "round {round}: the new policy"
+            );
+            assert!(
+                world.is_shut(TURNS[(round + 1) % 2]),
+                "round {round}: not the old one"
+            );
+            converses()?;
+        }
+        let (sent, lost) = steady.end();
+        let (knocked, opened) = knocker.end();
+        eprintln!(
+            "killed_again: {kills} kills, {lost} of {sent} allowed datagrams lost, {opened} of {knocked} denied connections opened"
+        );
+        assert_eq!((lost, opened), (0, 0));
+        node.stop(Signal::SIGTERM)
     })
 }
 
