@@ -25,7 +25,7 @@ use crate::lifetime::{ask_on, attached, describe, knock_on, parse, passes, pinne
 use crate::scene::{self, Pod, allow, client, node, policy};
 use crate::traffic::{Datagrams, Echo, Stream, Talk, unspecified};
 
-const KILLS: u64 = 6;
+const KILLS: u64 = 4;
 /// What every policy allows.
 const STEADY: u16 = 8080;
 /// The first port of those that take turns, and how many there are.
@@ -233,6 +233,16 @@ impl Tally {
     }
 }
 
+/// Somebody who leaves the processors to the process that is to start.
+struct Unhurried<'a>(&'a mut dyn Talk);
+
+impl Talk for Unhurried<'_> {
+    fn ask(&mut self, mark: u64, limit: Duration) -> Result<bool, Failure> {
+        thread::sleep(Duration::from_micros(300));
+        self.0.ask(mark, limit)
+    }
+}
+
 /// A node whose process can be started and killed.
 struct Node<'a> {
     pods: &'a [Pod],
@@ -275,7 +285,9 @@ impl Node<'_> {
             let talking: Vec<_> = talkers
                 .into_iter()
                 .zip(answered)
-                .map(|(talker, answered)| scope.spawn(move || ask_on(talker, stop, answered)))
+                .map(|(talker, answered)| {
+                    scope.spawn(move || ask_on(&mut Unhurried(talker), stop, answered))
+                })
                 .collect();
             let knocking = scope.spawn(move || knock_on(&mut stranger, stop));
             let sending = scope.spawn(|| law.send(&pods[0], to.ip()));
