@@ -40,6 +40,7 @@ pub fn refused_syn() -> Observation {
         epoch: 3,
         ifindex: 12,
         length: 74,
+        totals: None,
     }
 }
 

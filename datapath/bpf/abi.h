@@ -292,8 +292,9 @@ struct fragment {
 enum event_kind {
 	EVENT_VERDICT = 0, /* first packet of a flow at a hook, or judged anew */
 	EVENT_DROP = 1,
-	EVENT_CLOSE = 2,
-	EVENT_KINDS = 3,
+	EVENT_CLOSE = 2, /* the packet that ended a flow, with the totals */
+	EVENT_TRACE = 3, /* a packet of a flow that goes on, with the totals so far */
+	EVENT_KINDS = 4,
 };
 
 enum event_reply {
@@ -326,6 +327,20 @@ struct event {
 	__u8 reply; /* enum event_reply */
 	__u8 family; /* 4, 6, 0 not IP */
 	__u8 reserved[2];
+};
+
+/* What a flow came to; the sides as in struct flow. */
+struct totals {
+	__u64 bytes[2];
+	__u32 packets[2];
+	__u32 age;       /* ns >> FLOW_AGE_SHIFT */
+	__u32 handshake; /* ns >> FLOW_HANDSHAKE_SHIFT, 0 not seen or not over */
+};
+
+/* Record of EVENT_CLOSE and EVENT_TRACE; the others are the event alone. */
+struct flow_event {
+	struct event event;
+	struct totals totals;
 };
 
 /* Per reason and direction: index `direction << 8 | reason`. */

@@ -15,5 +15,10 @@ const volatile __u32 endpoint_mask = 1024 - 1;
 /* Buckets of flows, a power of two, less one. */
 const volatile __u32 flow_mask = 32768 - 1;
 
+/* A flow that goes on is reported when this many ticks (FLOW_CLOCK_SHIFT) have
+ * passed, and when it takes a new state: 0 never, all bits set for every packet. */
+const volatile __u32 trace_ticks = 0;
+#define TRACE_PACKETS (~0U)
+
 /* Octets pending in the ring from which on the reader is woken at once. */
 const volatile __u32 wakeup_bytes = 64 * 1024;

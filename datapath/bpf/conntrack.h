@@ -76,6 +76,12 @@ static __noinline int flow_advance(struct flow *flow, struct crossing *c, __u32 
 	return 0;
 }
 
+/* Has a round of ticks ended since the last packet, some ticks ago? */
+INLINE bool trace_due(__u32 tick, __u32 since)
+{
+	return trace_ticks && tick % trace_ticks < since;
+}
+
 /*
  * Keeps the clock, the state and the counts. Who counts is the first hook that
  * sees the packet: the sender's, if there is one.
@@ -87,8 +93,11 @@ INLINE void flow_touch(struct place *at, struct crossing *c, const struct packet
 	__u32 state = READ_ONCE(flow->state), news = flow_news(p, state, forward), until;
 
 	until = tick_of(c->now) + flow_idle(p->protocol, state | news);
-	if (unlikely(READ_ONCE(*at->expires) != until))
+	if (unlikely(READ_ONCE(*at->expires) != until)) {
+		c->traced |= trace_due(tick_of(c->now), until - *at->expires);
 		WRITE_ONCE(*at->expires, until);
+	}
+	c->traced |= trace_ticks == TRACE_PACKETS || (news && trace_ticks);
 	if (c->direction == DIRECTION_EGRESS || !flow->side[sender].seal) {
 		flow->bytes[sender] += c->length;
 		flow->packets[sender] += 1;
@@ -301,6 +310,7 @@ INLINE int flow_cross(struct crossing *c, const struct endpoint *ep, struct pack
 	int reason;
 
 	flow_track(c, p, &t, &at);
+	c->spot = t.spot;
 	if (unlikely(!t.found))
 		goto decide;
 	forward = goes_forward(&t);

@@ -71,5 +71,7 @@ INLINE void report(struct crossing *c, const struct endpoint *ep, const struct p
 	if (unlikely(c->report))
 		tell(c, ep, p, EVENT_VERDICT, DROP_NONE);
 	if (unlikely(c->closed))
-		tell(c, ep, p, EVENT_CLOSE, DROP_NONE);
+		tell_flow(c, ep, p, EVENT_CLOSE);
+	else if (unlikely(c->traced) && !c->report)
+		tell_flow(c, ep, p, EVENT_TRACE);
 }

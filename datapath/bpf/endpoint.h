@@ -17,6 +17,7 @@ struct crossing {
 	__u32 length;        /* of the frame */
 	__u32 ifindex;       /* of the hook */
 	__u32 slot;          /* of the endpoint */
+	__u32 spot;          /* of the flow, 0 none */
 	__u32 stamp;         /* skb->mark when it bears the magic, else 0 */
 	__u32 came_by;       /* device by which the packet reached this node, 0 made here */
 	__u32 overlay;       /* device of the tunnels, 0 none */
@@ -28,6 +29,7 @@ struct crossing {
 	__u8 reply;
 	bool report; /* the verdict is news */
 	bool closed; /* this packet ended the flow */
+	bool traced; /* the flow is due for a report */
 };
 
 /* A device has its endpoint in the slot of its own number unless another was

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "config.h"
+#include "flow.h"
 #include "identity.h"
 
 /* A wake-up costs as much as hundreds of lookups, and a reader that is awake
@@ -52,34 +53,92 @@ static __noinline int describe(struct event *e, const struct crossing *c, const 
 	return 0;
 }
 
+/* Who speaks to whom, as far as it was found out. */
+INLINE void introduce(struct event *e, struct crossing *c, const struct endpoint *ep)
+{
+	__u32 own = ep ? ep->identity : IDENTITY_UNKNOWN;
+	bool leaving = c->direction == DIRECTION_EGRESS;
+
+	e->source_identity = leaving ? own : c->peer;
+	e->destination_identity = leaving ? c->peer : own;
+	e->endpoint = ep ? ep->id : 0;
+	e->ifindex = c->ifindex;
+	e->length = c->length;
+}
+
+INLINE void seek_peer(struct crossing *c, const struct packet *p)
+{
+	bool leaving = c->direction == DIRECTION_EGRESS;
+
+	if (!c->peer && p->family)
+		c->peer = owner_of(leaving ? &p->destination : &p->source).identity;
+}
+
+INLINE __u64 wakeup(void)
+{
+	__u64 pending = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+
+	return pending - wakeup_bytes < WAKEUPS * sizeof(struct event) ? BPF_RB_FORCE_WAKEUP
+								       : BPF_RB_NO_WAKEUP;
+}
+
+/* A verdict or a drop. */
 __noinline int tell(struct crossing *c, const struct endpoint *ep, const struct packet *p,
 		    __u8 kind, int reason)
 {
-	__u32 own = ep ? ep->identity : IDENTITY_UNKNOWN;
 	struct event *e;
-	__u64 pending;
-	bool leaving;
 
 	if (!c || !p)
 		return 0;
-	leaving = c->direction == DIRECTION_EGRESS;
-	if (!c->peer && p->family)
-		c->peer = owner_of(leaving ? &p->destination : &p->source).identity;
+	seek_peer(c, p);
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
 		count_lost(kind);
 		return 0;
 	}
 	describe(e, c, p);
-	e->source_identity = leaving ? own : c->peer;
-	e->destination_identity = leaving ? c->peer : own;
-	e->endpoint = ep ? ep->id : 0;
-	e->ifindex = c->ifindex;
-	e->length = c->length;
+	introduce(e, c, ep);
 	e->kind = kind;
 	e->reason = reason;
-	pending = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
-	bpf_ringbuf_submit(e, pending - wakeup_bytes < WAKEUPS * sizeof(*e) ? BPF_RB_FORCE_WAKEUP
-									    : BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(e, wakeup());
+	return 0;
+}
+
+static __noinline int sum_up(struct flow_event *e, const struct flow *flow, __u64 now)
+{
+	if (!e || !flow)
+		return 0;
+	__builtin_memcpy(e->totals.bytes, flow->bytes, sizeof(e->totals.bytes));
+	__builtin_memcpy(e->totals.packets, flow->packets, sizeof(e->totals.packets));
+	e->totals.age = (__u32)(now >> FLOW_AGE_SHIFT) - flow->opened;
+	e->totals.handshake = flow->state & FLOW_ESTABLISHED ? flow->handshake : 0;
+	return 0;
+}
+
+/* The flow at c->spot: that it ended, or what it came to so far. */
+__noinline int tell_flow(struct crossing *c, const struct endpoint *ep, const struct packet *p,
+			 __u8 kind)
+{
+	struct flow_event *e;
+	struct place at;
+	__u32 own;
+
+	if (!c || !p || !c->spot || !place_at(c->spot, &at))
+		return 0;
+	seek_peer(c, p);
+	own = (c->reply == REPLY_NO) == (c->direction == DIRECTION_EGRESS) ? SIDE_INITIATOR
+									   : SIDE_RESPONDER;
+	c->cookie = at.flow->side[own & 1].cookie;
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		count_lost(kind);
+		return 0;
+	}
+	describe(&e->event, c, p);
+	introduce(&e->event, c, ep);
+	e->event.kind = kind;
+	e->event.reason = 0;
+	sum_up(e, at.flow, c->now);
+	bpf_ringbuf_submit(e, wakeup());
 	return 0;
 }

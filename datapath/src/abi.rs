@@ -340,6 +340,8 @@ pub struct FlowEntry {
     pub packets: [u32; 2],
 }
 
+/// Binary digits of the nanoseconds that a tick of [`FlowBucket::expires`] leaves out.
+pub const FLOW_CLOCK_SHIFT: u32 = 30;
 /// Binary digits of the nanoseconds that [`FlowEntry::opened`] and [`Endpoint::born`] leave out.
 pub const AGE_SHIFT: u32 = 22;
 /// The same of [`FlowEntry::handshake`].
@@ -389,7 +391,7 @@ pub struct Event {
     pub source_port: [u8; 2],
     /// Destination port, network order.
     pub destination_port: [u8; 2],
-    /// 0 verdict, 1 drop, 2 close.
+    /// 0 verdict, 1 drop, 2 close, 3 trace; the last two are [`FlowEvent`]s.
     pub kind: u8,
     /// 0 ingress, 1 egress.
     pub direction: u8,
@@ -413,8 +415,33 @@ pub struct Event {
     pub reserved: [u8; 2],
 }
 
+/// `struct totals`: 32 bytes; what a flow came to.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    /// Bytes of the frames that the initiator and the responder sent.
+    pub bytes: [u64; 2],
+    /// How many frames.
+    pub packets: [u32; 2],
+    /// Since when, in units of 2^[`AGE_SHIFT`] ns.
+    pub age: u32,
+    /// How long the TCP handshake took, in units of 2^[`HANDSHAKE_SHIFT`] ns; 0 if it was not seen
+    /// or is not over.
+    pub handshake: u32,
+}
+
+/// `struct flow_event`: 120 bytes; a record of the ring about a flow as a whole.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FlowEvent {
+    /// The packet.
+    pub event: Event,
+    /// The flow.
+    pub totals: Totals,
+}
+
 /// How many kinds of event there are.
-pub const EVENT_KINDS: u32 = 3;
+pub const EVENT_KINDS: u32 = 4;
 
 /// `struct counter`: 16 bytes; per CPU.
 #[repr(C)]
@@ -486,6 +513,8 @@ plain!(
     FlowEntry = 112,
     FlowBucket = 960,
     Event = 88,
+    Totals = 32,
+    FlowEvent = 120,
     Counter = 16,
     FragmentKey = 40,
     Fragment = 16,

@@ -1,8 +1,10 @@
 //! How a datapath is set up.
 
+use std::time::Duration;
+
 use porin_identity::{Families, Family, IdentityId};
 
-use crate::abi::FLOW_WAYS;
+use crate::abi::{FLOW_CLOCK_SHIFT, FLOW_WAYS};
 use crate::backend::Loader;
 use crate::link::AttachMode;
 use crate::pin::Pins;
@@ -27,6 +29,41 @@ pub struct Config {
     pub loader: Loader,
     /// Which address families the node speaks: what the world is called depends on it.
     pub families: Families,
+    /// How much is told of flows that go on.
+    pub aggregation: Aggregation,
+}
+
+/// How much is told of a flow that goes on, beside its first verdict, changed verdicts, drops and its
+/// end: those are always told.
+///
+/// What a flow came to so far goes with each report. A flow between two endpoints of the node is
+/// reported where it leaves the sender.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Aggregation {
+    /// Nothing.
+    #[default]
+    Flows,
+    /// A report whenever so much time has passed, on its next packet, and when the flow is answered,
+    /// established or half closed. In steps of 1.07 s, at least one.
+    Interval(Duration),
+    /// Every packet: for finding faults. The ring fills quickly.
+    Packets,
+}
+
+impl Aggregation {
+    /// `trace_ticks` of the programs.
+    pub(crate) fn ticks(self) -> u32 {
+        match self {
+            Self::Flows => 0,
+            Self::Interval(every) => {
+                let ticks = every.as_nanos() >> FLOW_CLOCK_SHIFT;
+                u32::try_from(ticks)
+                    .unwrap_or(u32::MAX)
+                    .clamp(1, u32::MAX - 1)
+            }
+            Self::Packets => u32::MAX,
+        }
+    }
 }
 
 impl Default for Config {
@@ -38,6 +75,7 @@ impl Default for Config {
             attach: AttachMode::default(),
             loader: Loader::default(),
             families: Families::Dual,
+            aggregation: Aggregation::Flows,
         }
     }
 }

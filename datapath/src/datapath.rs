@@ -449,6 +449,7 @@ fn load_object(
     let (ipv4, ipv6) = config.worlds();
     let (ipv4, ipv6) = (ipv4.get(), ipv6.get());
     let endpoint_mask = config.limits.endpoint_mask();
+    let trace_ticks = config.aggregation.ticks();
     let flow_mask = config.limits.flow_buckets() - 1;
     let capacities = Table::ALL
         .iter()
@@ -461,6 +462,7 @@ fn load_object(
             (object::WORLD_IPV6, bytes_of(&ipv6)),
             (object::WAKEUP_BYTES, bytes_of(&config.limits.wakeup_bytes)),
             (object::FLOW_MASK, bytes_of(&flow_mask)),
+            (object::TRACE_TICKS, bytes_of(&trace_ticks)),
             (object::ENDPOINT_MASK, bytes_of(&endpoint_mask)),
         ],
         capacities,

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use porin_flow::{
     DropReason, EndpointId, Icmp, Observation, ObservationKind, Outcome, PolicyMatch, TcpFlags,
-    Timestamp, Tuple,
+    Timestamp, Totals, Traffic, Tuple,
 };
 use porin_identity::IdentityId;
 use porin_policy::{Protocol, RuleCookie};
 
-use crate::abi::Event;
+use crate::abi::{self, Event, FlowEvent};
 use crate::error::MapError;
 use crate::ring::RingReader;
 use crate::sys::{Map, MapShape, PerCpuMap, from_bytes, monotonic_to_unix};
-use crate::tables::direction_of;
+use crate::tables::{age_of, direction_of, handshake_of};
 
 /// The stream of what the programs report: new verdicts, drops, ends of flows.
 ///
@@ -39,6 +39,8 @@ pub struct LossCounters {
     pub drops: u64,
     /// Ends of flows for which the ring had no room.
     pub closes: u64,
+    /// Reports of flows that go on for which the ring had no room.
+    pub traces: u64,
     /// Records that this build does not understand.
     pub malformed: u64,
 }
@@ -47,7 +49,7 @@ impl LossCounters {
     /// All of them.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.verdicts + self.drops + self.closes + self.malformed
+        self.verdicts + self.drops + self.closes + self.traces + self.malformed
     }
 }
 
@@ -69,7 +71,7 @@ impl Events {
         let offset = monotonic_to_unix();
         let mut malformed = 0;
         let records = self.reader.drain(usize::MAX, |record| {
-            match from_bytes::<Event>(record).and_then(|event| decode(&event, offset)) {
+            match read(record).and_then(|(event, totals)| decode(&event, totals.as_ref(), offset)) {
                 Some(observation) => observe(observation),
                 None => malformed += 1,
             }
@@ -98,6 +100,7 @@ impl Events {
             verdicts: count(0)?,
             drops: count(1)?,
             closes: count(2)?,
+            traces: count(3)?,
             malformed: self.malformed,
         })
     }
@@ -110,8 +113,30 @@ impl AsFd for Events {
     }
 }
 
+/// The two forms of a record.
+fn read(record: &[u8]) -> Option<(Event, Option<abi::Totals>)> {
+    if record.len() == size_of::<Event>() {
+        return Some((from_bytes(record)?, None));
+    }
+    let whole: FlowEvent = from_bytes(record)?;
+    Some((whole.event, Some(whole.totals)))
+}
+
+fn totals_of(totals: &abi::Totals) -> Totals {
+    let [from_initiator, from_responder] = totals.bytes;
+    let [of_initiator, of_responder] = totals.packets;
+    let traffic = |packets, bytes| Traffic { packets, bytes };
+    Totals {
+        sent: traffic(of_initiator, from_initiator),
+        received: traffic(of_responder, from_responder),
+        // The flow of an endpoint that has just begun may be dated a moment later than now.
+        age: age_of(u32::try_from(i32::from_ne_bytes(totals.age.to_ne_bytes())).unwrap_or(0)),
+        handshake: handshake_of(totals.handshake),
+    }
+}
+
 /// `None`: a record of another build.
-fn decode(event: &Event, offset: Duration) -> Option<Observation> {
+fn decode(event: &Event, totals: Option<&abi::Totals>, offset: Duration) -> Option<Observation> {
     let reason = DropReason::new(event.reason);
     let dropped = event.reason != 0;
     let time = Duration::from_nanos(event.time) + offset;
@@ -122,6 +147,7 @@ fn decode(event: &Event, offset: Duration) -> Option<Observation> {
             1 if reason.is_policy() => ObservationKind::Verdict,
             1 => ObservationKind::Drop,
             2 => ObservationKind::Close,
+            3 => ObservationKind::Trace,
             _ => return None,
         },
         direction: direction_of(event.direction)?,
@@ -144,6 +170,7 @@ fn decode(event: &Event, offset: Duration) -> Option<Observation> {
         epoch: u32::try_from(event.epoch & u64::from(u32::MAX)).ok()?,
         ifindex: event.ifindex,
         length: event.length,
+        totals: totals.map(totals_of),
     })
 }
 
@@ -185,7 +212,8 @@ mod tests {
             family: 4,
             ..Event::default()
         };
-        let of = |reason| decode(&Event { reason, ..base }, Duration::ZERO).map(|seen| seen.kind);
+        let of =
+            |reason| decode(&Event { reason, ..base }, None, Duration::ZERO).map(|seen| seen.kind);
         assert_eq!(of(133), Some(ObservationKind::Verdict));
         assert_eq!(of(181), Some(ObservationKind::Verdict));
         assert_eq!(of(132), Some(ObservationKind::Drop));
@@ -195,7 +223,7 @@ mod tests {
     fn a_record_of_another_build_is_refused() {
         for event in [
             Event {
-                kind: 3,
+                kind: 4,
                 ..Event::default()
             },
             Event {
@@ -207,7 +235,7 @@ mod tests {
                 ..Event::default()
             },
         ] {
-            assert_eq!(decode(&event, Duration::ZERO), None);
+            assert_eq!(decode(&event, None, Duration::ZERO), None);
         }
     }
 }

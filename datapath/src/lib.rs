@@ -67,7 +67,7 @@ mod tables;
 
 pub use amend::Amended;
 pub use backend::Loader;
-pub use config::{Config, Limits};
+pub use config::{Aggregation, Config, Limits};
 pub use datapath::Datapath;
 pub use endpoint::{EndpointDump, EndpointSpec};
 pub use error::{ApplyError, AttachError, LoadError, MapError, PinError};
@@ -80,4 +80,4 @@ pub use link::AttachMode;
 pub use overlay::OverlaySpec;
 pub use pin::Pins;
 pub use run::{Hook, HookProgram, ProgRun, TestPacket};
-pub use tables::{DropCounter, FlowDump, Traffic};
+pub use tables::{DropCounter, FlowDump};

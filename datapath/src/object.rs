@@ -37,6 +37,8 @@ pub(crate) const WORLD_IPV6: &str = "world_ipv6";
 pub(crate) const WAKEUP_BYTES: &str = "wakeup_bytes";
 /// Constant: buckets of flows, less one.
 pub(crate) const FLOW_MASK: &str = "flow_mask";
+/// Constant: ticks between two reports of a flow.
+pub(crate) const TRACE_TICKS: &str = "trace_ticks";
 /// Constant: which bits of a device's number are its own slot.
 pub(crate) const ENDPOINT_MASK: &str = "endpoint_mask";
 

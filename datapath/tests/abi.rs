@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::mem::offset_of;
 
 use porin_datapath::abi::{
-    Abi, Address, Counter, Endpoint, Event, FlowBucket, FlowEntry, FlowKey, Fragment, FragmentKey,
-    Host, Node, Owner, PolicyEntry, PolicyKey, Prefix, Remote, Side,
+    Abi, Address, Counter, Endpoint, Event, FlowBucket, FlowEntry, FlowEvent, FlowKey, Fragment,
+    FragmentKey, Host, Node, Owner, PolicyEntry, PolicyKey, Prefix, Remote, Side, Totals,
 };
 use porin_datapath::object;
 
@@ -136,6 +136,8 @@ fn rust_mirrors_the_objects_types() {
             match_kind as "match", protocol, tcp_flags, icmp_type, icmp_code, reply, family,
             reserved
         }
+        Totals = "totals" { bytes, packets, age, handshake }
+        FlowEvent = "flow_event" { event, totals }
         Counter = "counter" { packets, bytes }
     }
 }
@@ -169,6 +171,8 @@ fn rust_has_the_headers_numbers() {
     assert_eq!(number("MARK_MAGIC "), porin_datapath::abi::MARK_MAGIC);
     assert_eq!(number("SLOT_NONE"), porin_datapath::abi::SLOT_NONE);
     assert_eq!(number("COUNTERS"), porin_datapath::abi::COUNTERS);
+    let tick = porin_datapath::abi::FLOW_CLOCK_SHIFT;
+    assert_eq!(number("FLOW_CLOCK_SHIFT"), tick);
     assert_eq!(number("FLOW_AGE_SHIFT"), porin_datapath::abi::AGE_SHIFT);
     let handshake = porin_datapath::abi::HANDSHAKE_SHIFT;
     assert_eq!(number("FLOW_HANDSHAKE_SHIFT"), handshake);

@@ -121,9 +121,7 @@ impl FlowBuilder {
             proxy_port: 0,
             policies: policies(seen, direction, attributed.as_ref(), by),
             rule: attributed.map(|attributed| attributed.rule),
-            extra: transport
-                .is_none()
-                .then(|| Box::new(unnamed_protocol(seen))),
+            extra: summary(seen, transport).map(summarised),
         }
     }
 }
@@ -205,11 +203,22 @@ fn policies(
     policies
 }
 
-/// Hubble's schema has no place for the number of other protocols; the summary has.
-fn unnamed_protocol(seen: &Observation) -> Extra {
-    let summary = format!("IP protocol {}", seen.tuple.protocol.get());
-    Extra {
+/// Hubble's schema has no place for the number of other protocols, nor for what a connection came
+/// to; the summary has. `None`: it is the one that follows from the headers.
+fn summary(seen: &Observation, transport: Option<Transport>) -> Option<String> {
+    let headers = match transport {
+        Some(transport) => transport.to_string(),
+        None => format!("IP protocol {}", seen.tuple.protocol.get()),
+    };
+    match seen.totals {
+        Some(totals) => Some(format!("{headers}; {totals}")),
+        None => transport.is_none().then_some(headers),
+    }
+}
+
+fn summarised(summary: String) -> Box<Extra> {
+    Box::new(Extra {
         summary: Some(summary.into()),
         ..Extra::default()
-    }
+    })
 }

@@ -22,6 +22,7 @@ mod policies;
 mod recorded;
 mod ring;
 mod time;
+mod totals;
 mod transport;
 mod tuple;
 
@@ -40,5 +41,6 @@ pub use observation::{EndpointId, Observation, ObservationKind, Outcome, PolicyM
 pub use policies::{Policies, PolicyRef};
 pub use ring::{Read, Reader, Ring};
 pub use time::{CompactTime, Timestamp};
+pub use totals::{Totals, Traffic};
 pub use transport::Transport;
 pub use tuple::{Icmp, TcpFlags, Tuple};

@@ -7,6 +7,7 @@ use porin_policy::{Direction, RuleCookie};
 
 use crate::drop_reason::DropReason;
 use crate::time::Timestamp;
+use crate::totals::Totals;
 use crate::tuple::Tuple;
 
 /// The number of an endpoint on its node; 0 names no local endpoint.
@@ -169,4 +170,6 @@ pub struct Observation {
     pub ifindex: u32,
     /// Length of the packet in bytes.
     pub length: u32,
+    /// What the connection came to: where it ended, or its producer reports it as a whole.
+    pub totals: Option<Totals>,
 }

@@ -243,6 +243,7 @@ fn observation() -> impl Strategy<Value = Observation> {
             epoch: 1,
             ifindex: 4,
             length: 60,
+            totals: None,
         }
     })
 }
@@ -301,6 +302,7 @@ fn denied(reason: DropReason, cookie: u32, kind: ObservationKind) -> Flow {
         epoch: 1,
         ifindex: 4,
         length: 60,
+        totals: None,
     };
     FlowBuilder::new("node").record(&seen, &identities().snapshot(), &Names)
 }

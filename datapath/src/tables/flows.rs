@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use porin_flow::Traffic;
 use porin_policy::{Protocol, RuleCookie};
 
 use crate::abi::{AGE_SHIFT, FLOW_WAYS, FlowBucket, FlowEntry, HANDSHAKE_SHIFT};
@@ -35,17 +36,6 @@ pub struct FlowDump {
     pub sent: Traffic,
     /// What the responder has sent.
     pub received: Traffic,
-}
-
-/// Frames that passed, each counted once.
-///
-/// Two processors that count for one direction of one flow at the same moment may lose a count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// How many; begins again after 2^32.
-    pub packets: u32,
-    /// Their bytes, link headers included.
-    pub bytes: u64,
 }
 
 #[derive(Debug)]
@@ -106,7 +96,7 @@ fn dump(tag: u32, flow: &FlowEntry, now: Duration) -> FlowDump {
     let traffic = |(packets, bytes)| Traffic { packets, bytes };
     let [of_initiator, of_responder] = flow.packets;
     let [from_initiator, from_responder] = flow.bytes;
-    let established = flow.state & 32 != 0 && flow.handshake != 0;
+    let established = flow.state & 32 != 0;
     let [protocol, ..] = key.protocol.to_le_bytes();
     FlowDump {
         initiator,
@@ -117,11 +107,20 @@ fn dump(tag: u32, flow: &FlowEntry, now: Duration) -> FlowDump {
         answered: flow.state & 1 != 0,
         ended: flow.state & 8 != 0 || flow.state & 6 == 6,
         opened: opened(flow.opened, now),
-        handshake: established
-            .then(|| Duration::from_nanos(u64::from(flow.handshake) << HANDSHAKE_SHIFT)),
+        handshake: handshake_of(if established { flow.handshake } else { 0 }),
         sent: traffic((of_initiator, from_initiator)),
         received: traffic((of_responder, from_responder)),
     }
+}
+
+/// A stretch of time in the units of flows' ages.
+pub(crate) fn age_of(units: u32) -> Duration {
+    Duration::from_nanos(u64::from(units) << AGE_SHIFT)
+}
+
+/// How long a handshake took; 0 if nobody knows.
+pub(crate) fn handshake_of(units: u32) -> Option<Duration> {
+    (units != 0).then(|| Duration::from_nanos(u64::from(units) << HANDSHAKE_SHIFT))
 }
 
 /// The programs keep 32 bits of the time: those of the latest moment that is not far ahead of `now`.

@@ -14,12 +14,12 @@ mod policies;
 mod slots;
 
 pub use counters::DropCounter;
-pub use flows::{FlowDump, Traffic};
+pub use flows::FlowDump;
 
 pub(crate) use addresses::AddressTable;
 pub(crate) use counters::Counters;
 pub(crate) use endpoints::{EndpointTable, inline};
-pub(crate) use flows::FlowTable;
+pub(crate) use flows::{FlowTable, age_of, handshake_of};
 pub(crate) use host::HostTable;
 pub(crate) use nodes::NodeTable;
 pub(crate) use policies::{PolicyTables, Staged, decode_entry, decode_key, direction_of};

@@ -14,7 +14,7 @@ use porin_testbed::suite::{Failed, Outcome};
 use crate::common::with_bpffs;
 use crate::node::{A, B, ID_A, ID_B, Node, at, entry, everything, limits, tcp_port, v4, v6};
 
-fn config(loader: Loader, root: &Path) -> Config {
+pub(crate) fn config(loader: Loader, root: &Path) -> Config {
     Config {
         loader,
         limits: limits(),

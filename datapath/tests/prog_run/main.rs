@@ -25,6 +25,7 @@ mod revocation;
 mod room;
 mod swap;
 mod tables;
+mod totals;
 
 use std::process::ExitCode;
 
@@ -97,6 +98,14 @@ const TESTS: &[(&str, Body)] = &[
     ),
     ("families_stay_apart", flows::families_stay_apart),
     ("a_flow_ends", flows::a_flow_ends),
+    (
+        "a_flow_ends_with_its_totals",
+        totals::a_flow_ends_with_its_totals,
+    ),
+    (
+        "a_flow_that_goes_on_is_reported",
+        totals::a_flow_that_goes_on_is_reported,
+    ),
     (
         "a_lost_entry_is_judged_again",
         flows::a_lost_entry_is_judged_again,
