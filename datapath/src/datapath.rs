@@ -41,7 +41,8 @@ pub struct Datapath {
     pub(crate) host: Option<Attached>,
     pub(crate) nodes: NodeTable,
     pub(crate) overlay: Vec<Attachment>,
-    flows: FlowTable,
+    pub(crate) flows: FlowTable,
+    pub(crate) fragments: TypedMap<abi::FragmentKey, abi::Fragment>,
     counters: Counters,
     events: Option<Events>,
     from_endpoint: Program,
@@ -163,6 +164,7 @@ impl Datapath {
         let (trie, trie_shape) = take(Table::Prefixes)?;
         let (policies, policies_shape) = take(Table::Policies)?;
         let (flows, flows_shape) = take(Table::Flows)?;
+        let (fragments, fragments_shape) = take(Table::Fragments)?;
         let (drops, drops_shape) = take(Table::Drops)?;
         let (lost, lost_shape) = take(Table::Lost)?;
         let (records, _) = take(Table::Endpoints)?;
@@ -183,6 +185,7 @@ impl Datapath {
             nodes: NodeTable::new((nodes, &nodes_shape), (routes, &routes_shape))?,
             overlay: Vec::new(),
             flows: FlowTable::new(flows, &flows_shape)?,
+            fragments: TypedMap::new(fragments, &fragments_shape)?,
             counters: Counters::new(drops, &drops_shape)?,
             events: Some(Events::new(ring, limits.ring_bytes, (lost, &lost_shape))?),
             from_endpoint: loaded.program(object::FROM_ENDPOINT)?,

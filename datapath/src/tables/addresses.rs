@@ -93,6 +93,14 @@ impl AddressTable {
         Ok(())
     }
 
+    /// How many entries the two tables have.
+    pub(crate) fn usage(&self) -> (usize, usize) {
+        let exact = self.remote.keys().filter(|net| is_exact(net));
+        let shared = exact.clone().filter(|net| self.is_local(net.addr()));
+        let exact_entries = self.local.len() + exact.clone().count() - shared.count();
+        (exact_entries, self.remote.len() - exact.count())
+    }
+
     /// Room for `count` more exact addresses?
     pub(crate) fn check_exact(&self, count: usize) -> Result<(), ApplyError> {
         let held = self.local.len() + self.remote.keys().filter(|net| is_exact(net)).count();

@@ -1,14 +1,15 @@
 //! Connection tracking, read for people. The programs alone write it.
 
+use std::mem::offset_of;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use porin_flow::Traffic;
 use porin_policy::{Protocol, RuleCookie};
 
-use crate::abi::{AGE_SHIFT, FLOW_WAYS, FlowBucket, FlowEntry, HANDSHAKE_SHIFT};
+use crate::abi::{AGE_SHIFT, FLOW_CLOCK_SHIFT, FLOW_WAYS, FlowBucket, FlowEntry, HANDSHAKE_SHIFT};
 use crate::error::MapError;
-use crate::sys::{Map, MapShape, TypedMap, monotonic};
+use crate::sys::{Map, MapShape, MappedArray, TypedMap, monotonic};
 
 /// One tracked flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +42,15 @@ pub struct FlowDump {
 #[derive(Debug)]
 pub(crate) struct FlowTable {
     buckets: TypedMap<u32, FlowBucket>,
+    /// The same, as memory.
+    memory: MappedArray,
 }
 
 impl FlowTable {
     pub(crate) fn new(map: Map, shape: &MapShape) -> Result<Self, MapError> {
+        let memory = MappedArray::new::<FlowBucket>(map.try_clone()?, shape.max_entries)?;
         let buckets = TypedMap::new(map, shape)?;
-        Ok(Self { buckets })
+        Ok(Self { buckets, memory })
     }
 
     /// Bytes of kernel memory, and for how many flows.
@@ -54,6 +58,25 @@ impl FlowTable {
         let map = self.buckets.map();
         let flows = u64::from(map.info().shape.max_entries) * FLOW_WAYS as u64;
         Ok((map.memory()?, flows))
+    }
+
+    /// How many places flows have that are not over, and how many places there are. Two words for
+    /// each pair of places, read where they lie.
+    pub(crate) fn usage(&self) -> (u64, u64) {
+        let now = monotonic().as_nanos() >> FLOW_CLOCK_SHIFT;
+        let buckets = self.memory.map().info().shape.max_entries;
+        let pairs = |index: u32, offset: usize| {
+            let words = (offset..offset + 4 * FLOW_WAYS).step_by(8);
+            words.flat_map(move |at| halves(self.memory.load(index, at).unwrap_or(0)))
+        };
+        let alive = |index: u32| {
+            pairs(index, offset_of!(FlowBucket, tags))
+                .zip(pairs(index, offset_of!(FlowBucket, expires)))
+                .filter(|(tag, expires)| *tag != 0 && expires.wrapping_sub(now as u32) < 1 << 31)
+                .count() as u64
+        };
+        let live = (0..buckets).map(alive).sum();
+        (live, u64::from(buckets) * FLOW_WAYS as u64)
     }
 
     /// Every entry, expired ones included.
@@ -77,6 +100,12 @@ impl FlowTable {
             .unzip();
         self.buckets.set_batch(&indices, &empty)
     }
+}
+
+/// The two integers of a word, as they lie in memory.
+fn halves(word: u64) -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = word.to_ne_bytes();
+    [[a, b, c, d], [e, f, g, h]].map(u32::from_ne_bytes)
 }
 
 fn dump(tag: u32, flow: &FlowEntry, now: Duration) -> FlowDump {

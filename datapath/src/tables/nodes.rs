@@ -60,6 +60,11 @@ impl NodeTable {
         all
     }
 
+    /// How many nodes and how many routes there are.
+    pub(crate) fn usage(&self) -> (usize, usize) {
+        (self.known.len(), self.behind.len())
+    }
+
     /// Makes these, and no others, the prefixes behind a node. Room is checked before anything is
     /// written.
     pub(crate) fn set(

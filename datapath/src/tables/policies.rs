@@ -295,6 +295,28 @@ impl PolicyTables {
         self.used.len()
     }
 
+    /// How many there may be.
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.capacity()
+    }
+
+    /// The slots in use, with the endpoints of each.
+    pub(crate) fn uses(&self) -> impl Iterator<Item = (u32, usize)> {
+        self.used.iter().map(|(slot, used)| (*slot, used.endpoints))
+    }
+
+    /// Entries of the fullest table: those that the kernel may hold, or, of an adopted one, that it
+    /// does hold.
+    pub(crate) fn fullest(&self) -> Result<usize, MapError> {
+        self.used.iter().try_fold(0, |most, (slot, used)| {
+            let entries = match used.entries {
+                Some(entries) => entries,
+                None => self.dump(*slot)?.len(),
+            };
+            Ok(most.max(entries))
+        })
+    }
+
     /// What the kernel holds in a slot.
     pub(crate) fn dump(&self, slot: u32) -> Result<Vec<(PolicyKey, PolicyEntry)>, MapError> {
         self.table(slot)?

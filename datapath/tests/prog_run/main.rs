@@ -23,6 +23,7 @@ mod node;
 mod odd;
 mod revocation;
 mod room;
+mod sight;
 mod swap;
 mod tables;
 mod totals;
@@ -98,6 +99,8 @@ const TESTS: &[(&str, Body)] = &[
     ),
     ("families_stay_apart", flows::families_stay_apart),
     ("a_flow_ends", flows::a_flow_ends),
+    ("pressure_is_what_is_held", sight::pressure_is_what_is_held),
+    ("dump_names_what_is_held", sight::dump_names_what_is_held),
     (
         "a_flow_ends_with_its_totals",
         totals::a_flow_ends_with_its_totals,
