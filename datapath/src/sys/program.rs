@@ -278,6 +278,31 @@ impl Program {
         Self::assemble(name, &instructions)
     }
 
+    /// Loads a classifier that looks up one key of four words, of which a map may take fewer, and
+    /// returns -1: to compare structures of maps.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusal.
+    pub fn find(name: &str, map: &Map, key: [u32; 4]) -> Result<Self, CallError> {
+        let immediate = |value: i32| u64::from(value.cast_unsigned()) << 32;
+        let offset = |value: i16| u64::from(value.cast_unsigned()) << 16;
+        // *(u32 *)(r10 + at) = word
+        let store = |(at, word): (i16, u32)| 0x0a62 | offset(at) | u64::from(word) << 32;
+        let mut instructions: Vec<u64> =
+            [-16, -12, -8, -4].into_iter().zip(key).map(store).collect();
+        instructions.extend([
+            0xa2bf,                                      // r2 = r10
+            0x0207 | immediate(-16),                     // r2 += -16
+            0x1118 | immediate(map.as_fd().as_raw_fd()), // r1 = map
+            0,
+            0x85 | immediate(1),  // call bpf_map_lookup_elem
+            0xb7 | immediate(-1), // r0 = -1
+            EXIT,
+        ]);
+        Self::assemble(name, &instructions)
+    }
+
     fn assemble(name: &str, instructions: &[u64]) -> Result<Self, CallError> {
         let count = u32::try_from(instructions.len())
             .map_err(|_| CallError::from_errno(Command::ProgramLoad, libc::E2BIG))?;
