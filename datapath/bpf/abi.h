@@ -47,11 +47,13 @@ enum identity {
  *
  * P says that skb->hash is a proof (proof.h). L is bit 24 of the identity: it
  * means something on this node only. The identity with magic and L, but without
- * P, is called the stamp. What came through the tunnel of another node bears the
- * other magic, and counts only if it came by the overlay's device.
+ * P, is called the stamp. What came through the tunnel of another node, or left a
+ * group of processes, bears another magic, and counts only if it came by the
+ * overlay's device, or was made on this node.
  */
 #define MARK_MAGIC 0x5eU
 #define MARK_OVERLAY 0x5cU
+#define MARK_GROUP 0x5aU
 #define MARK_MAGIC_MASK 0xdeU
 #define MARK_PROVEN 0x20U
 #define MARK_LOCAL 0x01U

@@ -5,9 +5,18 @@
 #include "config.h"
 #include "endpoint.h"
 
+#define LOOPBACK 1 /* the device of that name in every network namespace */
+
 INLINE bool link_local(const union address *a)
 {
 	return (a->word[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
+}
+
+INLINE bool loopback(const union address *a)
+{
+	if (is_mapped(a))
+		return a->byte[12] == 127;
+	return !a->half[0] && a->half[1] == bpf_cpu_to_be64(1);
 }
 
 /* Exact address, else longest prefix, else the host behind a link-local one (at
@@ -66,8 +75,12 @@ INLINE bool came_through_tunnel(const struct crossing *c)
 /* The mark of a packet on its way through this node, when it counts. */
 INLINE __u32 stamp_arriving(const struct crossing *c, __u32 mark)
 {
+	__u32 magic = mark & MARK_MAGIC_MASK;
+
 	if (came_through_tunnel(c))
-		return (mark & MARK_MAGIC_MASK) == MARK_OVERLAY ? mark & ~MARK_PROVEN : 0;
+		return magic == MARK_OVERLAY ? mark & ~MARK_PROVEN : 0;
+	if (unlikely(magic == MARK_GROUP) && c->came_by <= LOOPBACK)
+		return mark & ~MARK_PROVEN;
 	return stamp_of(mark);
 }
 
@@ -81,9 +94,10 @@ INLINE __u32 stamp_arriving(const struct crossing *c, __u32 mark)
  *    own. A marked packet is an endpoint's that was given the host's address on
  *    its way (masquerade), and remains the endpoint's. An unmarked one that came
  *    by a device is somebody else's, forged or masqueraded: the world's;
- * 3. it came through the tunnel of another node: from_overlay has found out, and
+ * 3. it came by loopback: made on this node, under whatever address;
+ * 4. it came through the tunnel of another node: from_overlay has found out, and
  *    wrote it into the mark. Without that mark nobody has asked the tunnel;
- * 4. else whom the address tables name. A mark says nothing here: another
+ * 5. else whom the address tables name. A mark says nothing here: another
  *    instance on this node counts identities its own way.
  *
  * 0, or the reason to drop.
@@ -94,6 +108,10 @@ INLINE int sender(struct crossing *c, const struct packet *p)
 
 	c->peer = owner.identity;
 	if (!(owner.flags & OWNER_LOCAL)) {
+		if (unlikely(c->came_by == LOOPBACK)) {
+			c->peer = c->stamp ? identity_of(c->stamp) : IDENTITY_HOST;
+			return 0;
+		}
 		if (came_through_tunnel(c)) {
 			c->peer = identity_of(c->stamp);
 			return c->stamp ? 0 : DROP_UNKNOWN_SENDER;
@@ -120,6 +138,9 @@ INLINE int find_peer(struct crossing *c, const struct packet *p)
 		return sender(c, p);
 	owner = owner_of(&p->destination);
 	c->peer = owner.identity;
+	/* Only what is on the node itself can send there. */
+	if (unlikely(c->slot == SLOT_NONE) && loopback(&p->destination))
+		c->peer = IDENTITY_HOST;
 	c->stamp = owner.flags & OWNER_LOCAL ? stamp_for(owner.identity) : 0;
 	return 0;
 }

@@ -45,6 +45,16 @@ struct {
 	__type(value, struct host);
 } host SEC(".maps");
 
+/* Groups of processes that are endpoints, by the number of their cgroup. An
+ * element is replaced whole. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct endpoint);
+} groups SEC(".maps");
+
 /* Exact addresses, asked before the trie: most peers have one (/32, /128). */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

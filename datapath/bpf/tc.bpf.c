@@ -16,6 +16,7 @@
 #include "config.h"
 #include "cross.h"
 #include "deliver.h"
+#include "group.h"
 #include "host.h"
 #include "neighbour.h"
 #include "overlay.h"

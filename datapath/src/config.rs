@@ -108,6 +108,8 @@ pub struct Limits {
     pub addresses: u32,
     /// Address prefixes.
     pub prefixes: u32,
+    /// Groups of processes.
+    pub groups: u32,
     /// Other nodes that tunnels end at.
     pub nodes: u32,
     /// Address prefixes behind other nodes.
@@ -131,6 +133,7 @@ impl Default for Limits {
             policy_entries: 65_536,
             addresses: 65_536,
             prefixes: 65_536,
+            groups: 1024,
             nodes: 1024,
             routes: 4096,
             flows: 262_144,

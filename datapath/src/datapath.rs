@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::endpoint::EndpointSpec;
 use crate::error::{AttachError, LoadError, MapError, PinError};
 use crate::event::Events;
+use crate::group::{self, Group, GroupPrograms, GroupTable};
 use crate::host::Attached;
 use crate::link::{Attachment, Target};
 use crate::object::{self, Table};
@@ -39,6 +40,9 @@ pub struct Datapath {
     pub(crate) known: BTreeMap<EndpointId, Known>,
     pub(crate) host_table: HostTable,
     pub(crate) host: Option<Attached>,
+    pub(crate) group_table: GroupTable,
+    pub(crate) groups: BTreeMap<EndpointId, Group>,
+    pub(crate) group_programs: GroupPrograms,
     pub(crate) nodes: NodeTable,
     pub(crate) overlay: Vec<Attachment>,
     pub(crate) flows: FlowTable,
@@ -144,9 +148,11 @@ impl Datapath {
         let loaded = load_object(config, &pinned_paths(&pins))?;
         let mut datapath = Self::assemble(config, Some(pins), loaded)?;
         datapath.adopt_host_tables();
+        datapath.adopt_group_records()?;
         datapath.adopt_endpoints()?;
         datapath.adopt_overlay()?;
         datapath.adopt_host()?;
+        datapath.adopt_groups()?;
         Ok(datapath)
     }
 
@@ -170,6 +176,7 @@ impl Datapath {
         let (records, _) = take(Table::Endpoints)?;
         let (node, _) = take(Table::Node)?;
         let (host, _) = take(Table::Host)?;
+        let (groups, groups_shape) = take(Table::Groups)?;
         let (nodes, nodes_shape) = take(Table::Nodes)?;
         let (routes, routes_shape) = take(Table::Routes)?;
         let (ring, _) = take(Table::Events)?;
@@ -182,6 +189,9 @@ impl Datapath {
             known: BTreeMap::new(),
             host_table: HostTable::new(host)?,
             host: None,
+            group_table: GroupTable::new(groups, &groups_shape)?,
+            groups: BTreeMap::new(),
+            group_programs: group::programs(|name| loaded.program(name))?,
             nodes: NodeTable::new((nodes, &nodes_shape), (routes, &routes_shape))?,
             overlay: Vec::new(),
             flows: FlowTable::new(flows, &flows_shape)?,
@@ -399,6 +409,10 @@ impl Datapath {
     /// The first failure; the rest is taken away all the same.
     pub fn close(mut self) -> Result<(), AttachError> {
         let mut result = self.detach_host().and(self.detach_overlay());
+        let groups: Vec<_> = self.groups.keys().copied().collect();
+        for id in groups {
+            result = result.and(self.remove_group(id));
+        }
         let endpoints: Vec<_> = self.known.keys().copied().collect();
         for id in endpoints {
             result = result.and(self.remove_endpoint(id));

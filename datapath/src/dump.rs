@@ -62,6 +62,8 @@ impl Datapath {
         section(text, "endpoints", self.endpoints().iter().map(line));
         let host = self.host().map(|host| format!("{host:?}"));
         section(text, "host", host.into_iter());
+        let groups = self.groups().into_iter();
+        section(text, "groups", groups.map(|group| format!("{group:?}")));
     }
 
     fn dump_policies(&self, text: &mut String) -> Result<(), MapError> {

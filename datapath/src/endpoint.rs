@@ -165,7 +165,10 @@ impl Datapath {
     }
 
     fn check_spec(&self, spec: &EndpointSpec) -> Result<(), AttachError> {
-        if self.known.contains_key(&spec.id) || self.is_host(spec.id) {
+        if self.known.contains_key(&spec.id)
+            || self.is_host(spec.id)
+            || self.groups.contains_key(&spec.id)
+        {
             return Err(AttachError::Duplicate(spec.id));
         }
         let same_device = |known: &&Known| known.spec.ifindex == spec.ifindex;

@@ -216,6 +216,12 @@ pub enum AttachError {
         "the host is not judged at the loopback device: name devices that lead out of the node"
     )]
     Loopback,
+    /// The directory of a cgroup cannot be read.
+    #[error("the cgroup cannot be read")]
+    Cgroup(#[source] io::Error),
+    /// The kernel does not attach a program to a cgroup, or take it off.
+    #[error("a hook of the cgroup refused: is it one of cgroup version 2?")]
+    CgroupHook(#[source] CallError),
     /// The tunnels have a device already.
     #[error("device {0} is the overlay's already: detach it first")]
     OverlayTaken(u32),

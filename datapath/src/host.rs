@@ -101,7 +101,7 @@ impl Datapath {
         if spec.id == EndpointId::NONE {
             return Err(AttachError::Identity(IdentityId::HOST));
         }
-        if self.known.contains_key(&spec.id) {
+        if self.known.contains_key(&spec.id) || self.groups.contains_key(&spec.id) {
             return Err(AttachError::Duplicate(spec.id));
         }
         let first = self.host.is_none();
@@ -185,7 +185,7 @@ impl Datapath {
     ) -> Result<(), ApplyError> {
         self.host.as_ref().ok_or(ApplyError::NoHost)?;
         self.end_trial();
-        let table = self.stage_host(policy)?;
+        let table = self.stage_one(policy)?;
         let cell = Cell::new(self.endpoints.epochs(1), table, true);
         let replaced = self.host_table.current();
         let before = self.host_table.trial().map(|(before, _)| before);
@@ -220,10 +220,10 @@ impl Datapath {
     ) -> Result<(), ApplyError> {
         self.host.as_ref().ok_or(ApplyError::NoHost)?;
         self.end_trial();
-        let current = self.stage_host(policy)?;
+        let current = self.stage_one(policy)?;
         let trial = self.host_table.trial();
         let previous = match before.filter(|_| trial.is_some()) {
-            Some(before) => Some(self.stage_host(before).inspect_err(|_| {
+            Some(before) => Some(self.stage_one(before).inspect_err(|_| {
                 self.policies.release(current);
             })?),
             None => None,
@@ -344,8 +344,8 @@ impl Datapath {
         }
     }
 
-    /// A table of this content, held for the host.
-    fn stage_host(&mut self, policy: &MapState) -> Result<u32, ApplyError> {
+    /// A table of this content, held for one who asked.
+    pub(crate) fn stage_one(&mut self, policy: &MapState) -> Result<u32, ApplyError> {
         let content = policy.content();
         let staged = self.policies.stage(&BTreeMap::from([(content, policy)]))?;
         if staged.built > 0 {

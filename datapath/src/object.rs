@@ -2,7 +2,7 @@
 
 use crate::abi;
 use crate::config::Limits;
-use crate::sys::{MapFlags, MapKind, MapShape};
+use crate::sys::{CgroupHook, MapFlags, MapKind, MapShape};
 
 /// The programs and tables, compiled from `bpf/` for little-endian machines.
 pub const BYTES: &[u8] = include_bytes!("object/porin.bpf.o");
@@ -19,6 +19,15 @@ pub const TO_NETWORK: &str = "to_network";
 pub const FROM_OVERLAY: &str = "from_overlay";
 /// Program at its egress: what goes to other nodes.
 pub const TO_OVERLAY: &str = "to_overlay";
+/// Programs at a group of processes, with the hooks that they are for.
+pub const GROUP: [(&str, CgroupHook); 6] = [
+    ("group_egress", CgroupHook::Egress),
+    ("group_ingress", CgroupHook::Ingress),
+    ("group_connect4", CgroupHook::Connect4),
+    ("group_connect6", CgroupHook::Connect6),
+    ("group_sendmsg4", CgroupHook::SendMsg4),
+    ("group_sendmsg6", CgroupHook::SendMsg6),
+];
 /// Every program.
 pub const PROGRAMS: &[&str] = &[
     FROM_ENDPOINT,
@@ -27,6 +36,12 @@ pub const PROGRAMS: &[&str] = &[
     TO_NETWORK,
     FROM_OVERLAY,
     TO_OVERLAY,
+    "group_egress",
+    "group_ingress",
+    "group_connect4",
+    "group_connect6",
+    "group_sendmsg4",
+    "group_sendmsg6",
 ];
 
 /// Constant: identity of an IPv4 address that no table knows.
@@ -55,6 +70,8 @@ pub enum Table {
     Endpoints,
     /// The host's record.
     Host,
+    /// Records of groups of processes.
+    Groups,
     /// Exact addresses.
     Addresses,
     /// Address prefixes.
@@ -79,11 +96,12 @@ pub enum Table {
 
 impl Table {
     /// Every table; the version stamp last.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Node,
         Self::Devices,
         Self::Endpoints,
         Self::Host,
+        Self::Groups,
         Self::Addresses,
         Self::Prefixes,
         Self::Nodes,
@@ -106,6 +124,7 @@ impl Table {
             Self::Devices => "devices",
             Self::Endpoints => "endpoints",
             Self::Host => "host",
+            Self::Groups => "groups",
             Self::Addresses => "addresses",
             Self::Prefixes => "prefixes",
             Self::Nodes => "nodes",
@@ -134,6 +153,7 @@ impl Table {
                 MapFlags::MMAPABLE,
             ),
             Self::Host => MapShape::of::<u32, abi::Host>(MapKind::Array, 1, MapFlags::MMAPABLE),
+            Self::Groups => MapShape::of::<u64, abi::Endpoint>(MapKind::Hash, limits.groups, lazy),
             Self::Addresses => {
                 MapShape::of::<abi::Address, abi::Owner>(MapKind::Hash, limits.addresses, lazy)
             }

@@ -4,6 +4,7 @@
 //! DIR/maps/NAME        every map that the programs use
 //! DIR/links/ID-from    what is attached for an endpoint, from-endpoint …
 //! DIR/links/ID-to      … and to-endpoint
+//! DIR/links/group-ID-HOOK             what is attached to a group of processes
 //! DIR/links/ROLE-IFINDEX-from, -to    the same of a device of the node; ROLE: host, overlay
 //! ```
 //!
@@ -20,7 +21,10 @@ use std::path::{Path, PathBuf};
 use porin_flow::EndpointId;
 
 use crate::error::PinError;
-use crate::sys::{self, Map, MapShape, TcxHook};
+use crate::sys::{self, CgroupHook, CgroupLink, Map, MapShape, TcxHook};
+
+/// How the names of the links of groups begin.
+const GROUP: &str = "group-";
 
 /// What a device of the node itself is to the datapath.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -234,6 +238,44 @@ impl PinDir {
             .collect())
     }
 
+    /// Where what is attached to a group of processes is pinned.
+    #[must_use]
+    pub fn group_link_path(&self, group: EndpointId, hook: CgroupHook) -> PathBuf {
+        let name = format!("{GROUP}{}-{}", group.get(), cgroup_hook(hook));
+        self.root.join("links").join(name)
+    }
+
+    /// The groups of which something is pinned.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be read.
+    pub fn group_links(&self) -> Result<BTreeSet<EndpointId>, PinError> {
+        let names = names(&self.root.join("links"))?;
+        let of_group = names.iter().filter_map(|name| name.strip_prefix(GROUP));
+        let numbers = of_group.filter_map(|name| name.split_once('-')?.0.parse().ok());
+        Ok(numbers.map(EndpointId::new).collect())
+    }
+
+    /// Takes what is pinned of a group off its hooks and out of the directory.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses, or a file cannot be removed.
+    pub fn discard_group(&self, group: EndpointId) -> Result<(), PinError> {
+        for (_, hook) in crate::object::GROUP {
+            let path = self.group_link_path(group, hook);
+            if let Ok(link) = CgroupLink::from_pin(&path) {
+                link.detach().map_err(|source| PinError::Call {
+                    path: path.clone(),
+                    source,
+                })?;
+            }
+            remove_file(&path)?;
+        }
+        Ok(())
+    }
+
     /// Takes a pinned map away; one that is not there is no error.
     ///
     /// # Errors
@@ -275,6 +317,9 @@ impl PinDir {
         for (endpoint, hook) in self.links()? {
             result = result.and(self.discard_link(endpoint, hook));
         }
+        for group in self.group_links()? {
+            result = result.and(self.discard_group(group));
+        }
         for role in Role::ALL {
             for ifindex in self.device_links(role)? {
                 result = result.and(self.discard_device(role, ifindex));
@@ -306,6 +351,17 @@ fn discard(path: &Path) -> Result<(), PinError> {
     }
     remove_file(&crate::link::aside(path))?;
     remove_file(path)
+}
+
+fn cgroup_hook(hook: CgroupHook) -> &'static str {
+    match hook {
+        CgroupHook::Ingress => "ingress",
+        CgroupHook::Egress => "egress",
+        CgroupHook::Connect4 => "connect4",
+        CgroupHook::Connect6 => "connect6",
+        CgroupHook::SendMsg4 => "sendmsg4",
+        CgroupHook::SendMsg6 => "sendmsg6",
+    }
 }
 
 fn side(hook: TcxHook) -> &'static str {

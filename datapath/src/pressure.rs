@@ -59,8 +59,8 @@ impl fmt::Display for Pressure {
 }
 
 impl Datapath {
-    /// How full each table is that can become full: endpoints, addresses, prefixes, policy tables
-    /// and the fullest of them, nodes and routes of the overlay, live flows, fragments.
+    /// How full each table is that can become full: endpoints, groups, addresses, prefixes, policy
+    /// tables and the fullest of them, nodes and routes of the overlay, live flows, fragments.
     ///
     /// Reads the tag line of every bucket of flows, from memory that is mapped: a few milliseconds
     /// for a quarter of a million.
@@ -82,6 +82,7 @@ impl Datapath {
         let (live, places) = self.flows.usage();
         Ok(vec![
             entries(Table::Endpoints, self.known.len()),
+            entries(Table::Groups, self.groups.len()),
             entries(Table::Addresses, exact),
             entries(Table::Prefixes, blocks),
             Pressure {

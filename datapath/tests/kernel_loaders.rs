@@ -83,15 +83,22 @@ fn loads_every_program(loader: Loader) -> Outcome {
     assert_eq!(names, wanted);
     for (name, program) in &loaded.programs {
         let info = program.info()?;
-        // BPF_PROG_TYPE_SCHED_CLS
-        assert_eq!(info.kind, 3, "{name}");
+        // BPF_PROG_TYPE_CGROUP_SKB, _CGROUP_SOCK_ADDR, _SCHED_CLS
+        let kind = match name.strip_prefix("group_") {
+            Some("egress" | "ingress") => 8,
+            Some(_) => 18,
+            None => 3,
+        };
+        assert_eq!(info.kind, kind, "{name}");
         assert!(
             name.starts_with(&info.name),
             "{name} is called {}",
             info.name
         );
         // It runs: a frame of an unknown protocol gets some answer.
-        program.test_run(&TestInput::new(&[0; 64]))?;
+        if kind == 3 {
+            program.test_run(&TestInput::new(&[0; 64]))?;
+        }
     }
     Ok(())
 }

@@ -40,14 +40,20 @@ impl Load for Aya {
 fn programs(object: &mut Ebpf, wanted: &[&str]) -> Result<BTreeMap<String, Program>, LoadError> {
     let mut programs = BTreeMap::new();
     for name in wanted {
-        let Some(AyaProgram::SchedClassifier(program)) = object.program_mut(name) else {
-            return Err(LoadError::Absent {
-                what: "program",
-                name: (*name).to_owned(),
-            });
+        let loaded = match object.program_mut(name) {
+            Some(AyaProgram::SchedClassifier(program)) => {
+                program.load().and_then(|()| program.fd())
+            }
+            Some(AyaProgram::CgroupSkb(program)) => program.load().and_then(|()| program.fd()),
+            Some(AyaProgram::CgroupSockAddr(program)) => program.load().and_then(|()| program.fd()),
+            _ => {
+                return Err(LoadError::Absent {
+                    what: "program",
+                    name: (*name).to_owned(),
+                });
+            }
         };
-        program.load().map_err(|error| program_error(name, error))?;
-        let fd = program.fd().map_err(|error| program_error(name, error))?;
+        let fd = loaded.map_err(|error| program_error(name, error))?;
         let fd = fd.as_fd().try_clone_to_owned().map_err(object_source)?;
         let program = Program::from_fd(fd).map_err(object_source)?;
         programs.insert((*name).to_owned(), program);

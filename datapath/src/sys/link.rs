@@ -13,6 +13,8 @@ use super::pod::Pod;
 const BEFORE: u32 = 1 << 3;
 /// `BPF_F_AFTER`; without a neighbour it means last.
 const AFTER: u32 = 1 << 4;
+/// `BPF_LINK_TYPE_CGROUP`
+const CGROUP: u32 = 3;
 /// `BPF_LINK_TYPE_TCX`
 const TCX: u32 = 11;
 
@@ -43,6 +45,36 @@ impl fmt::Display for TcxHook {
     }
 }
 
+/// The hooks of a cgroup that the programs here are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CgroupHook {
+    /// Packets that its sockets receive (`BPF_CGROUP_INET_INGRESS`).
+    Ingress,
+    /// Packets that they send (`BPF_CGROUP_INET_EGRESS`).
+    Egress,
+    /// `connect(2)` over IPv4 (`BPF_CGROUP_INET4_CONNECT`).
+    Connect4,
+    /// `connect(2)` over IPv6 (`BPF_CGROUP_INET6_CONNECT`).
+    Connect6,
+    /// `sendmsg(2)` of datagrams over IPv4 (`BPF_CGROUP_UDP4_SENDMSG`).
+    SendMsg4,
+    /// The same over IPv6 (`BPF_CGROUP_UDP6_SENDMSG`).
+    SendMsg6,
+}
+
+impl CgroupHook {
+    const fn attach_type(self) -> u32 {
+        match self {
+            Self::Ingress => 0,
+            Self::Egress => 1,
+            Self::Connect4 => 10,
+            Self::Connect6 => 11,
+            Self::SendMsg4 => 14,
+            Self::SendMsg6 => 15,
+        }
+    }
+}
+
 /// Where in the chain of a hook a program goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LinkPosition {
@@ -67,6 +99,18 @@ struct CreateAttributes {
 
 // SAFETY: mirrors the kernel's layout, no pointers.
 unsafe impl Attributes for CreateAttributes {}
+
+/// `struct { prog_fd; target_fd; attach_type; flags; }`
+#[repr(C)]
+struct CgroupAttributes {
+    program: u32,
+    cgroup: u32,
+    attach_type: u32,
+    flags: u32,
+}
+
+// SAFETY: mirrors the kernel's layout, no pointers.
+unsafe impl Attributes for CgroupAttributes {}
 
 /// `struct { link_fd; new_prog_fd; flags; old_prog_fd; }`
 #[repr(C)]
@@ -300,6 +344,87 @@ impl Link {
             programs,
             links,
         })
+    }
+}
+
+/// A program at a hook of a cgroup: attached while a descriptor or a pin of it exists. Programs of
+/// others at the same hook, and at cgroups above and below, run as well.
+#[derive(Debug)]
+pub struct CgroupLink {
+    fd: OwnedFd,
+}
+
+impl CgroupLink {
+    /// Attaches a program.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` if `cgroup` is none of the second version, `EPERM` without `CAP_NET_ADMIN`.
+    pub fn attach(
+        program: BorrowedFd<'_>,
+        cgroup: BorrowedFd<'_>,
+        hook: CgroupHook,
+    ) -> Result<Self, CallError> {
+        let mut attributes = CgroupAttributes {
+            program: program.as_raw_fd().cast_unsigned(),
+            cgroup: cgroup.as_raw_fd().cast_unsigned(),
+            attach_type: hook.attach_type(),
+            flags: 0,
+        };
+        bpf_fd(Command::LinkCreate, &mut attributes).map(|fd| Self { fd })
+    }
+
+    /// Opens the link pinned at `path`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if nothing is pinned there, `EBADF` if it is not a link of a cgroup.
+    pub fn from_pin(path: &Path) -> Result<Self, CallError> {
+        let fd = get_pinned(path)?;
+        let raw: RawInfo = info(fd.as_fd())?;
+        match raw.kind {
+            CGROUP => Ok(Self { fd }),
+            _ => Err(CallError::from_errno(Command::ObjectInfo, libc::EBADF)),
+        }
+    }
+
+    /// Replaces the program, with no packet between the two.
+    ///
+    /// # Errors
+    ///
+    /// `ENOLINK` if the cgroup is gone.
+    pub fn update(&self, program: BorrowedFd<'_>) -> Result<(), CallError> {
+        let mut attributes = UpdateAttributes {
+            link: self.fd.as_raw_fd().cast_unsigned(),
+            program: program.as_raw_fd().cast_unsigned(),
+            flags: 0,
+            old_program: 0,
+        };
+        bpf(Command::LinkUpdate, &mut attributes).map(drop)
+    }
+
+    /// Takes the program off its hook, now. Detaching twice is no error.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusal.
+    pub fn detach(&self) -> Result<(), CallError> {
+        let mut attributes = DetachAttributes {
+            link: self.fd.as_raw_fd().cast_unsigned(),
+        };
+        match bpf(Command::LinkDetach, &mut attributes) {
+            Err(error) if !error.is(libc::ENOLINK) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Pins the link at `path` in a bpffs: it stays attached without this process.
+    ///
+    /// # Errors
+    ///
+    /// As [`pin`].
+    pub fn pin(&self, path: &Path) -> Result<(), CallError> {
+        pin(self.fd.as_fd(), path)
     }
 }
 

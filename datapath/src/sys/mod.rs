@@ -34,7 +34,7 @@ pub use bpf::{CallError, Command};
 pub use clock::{monotonic, monotonic_to_unix, thread_time};
 pub use cpu::possible_cpus;
 pub use fs::{BPF_FS_MAGIC, is_bpffs, mount_bpffs};
-pub use link::{Link, LinkInfo, LinkPosition, TcxHook, TcxState};
+pub use link::{CgroupHook, CgroupLink, Link, LinkInfo, LinkPosition, TcxHook, TcxState};
 pub use map::{Map, UpdateMode};
 pub use mapped::MappedArray;
 pub use netlink::{Filter, FilterSlot, RouteSocket};

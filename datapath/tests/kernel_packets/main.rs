@@ -10,6 +10,7 @@ mod attacks;
 mod changes;
 #[path = "../common/mod.rs"]
 mod common;
+mod group;
 mod host;
 mod kills;
 mod lifetime;
@@ -30,7 +31,7 @@ use crate::common::role;
 type Body = fn(&Config) -> Outcome;
 
 /// Tests that run with every loader and either way to attach.
-const EVERYWHERE: [(&str, Body); 13] = [
+const EVERYWHERE: [(&str, Body); 14] = [
     ("flow_counts_each_packet_once", local::counted),
     ("proof_is_for_its_packet_alone", local::altered),
     ("delivery_past_the_stack_obeys", local::delivered),
@@ -46,6 +47,7 @@ const EVERYWHERE: [(&str, Body); 13] = [
     ),
     ("host_is_adopted", host::adopted),
     ("overlay_carries_the_identity", overlay::identity),
+    ("group_of_processes_is_judged", group::judged),
     ("ac_22_forged_tunnel_claims_are_dropped", overlay::claims),
 ];
 
@@ -95,6 +97,8 @@ const ONCE: &[(&str, Body)] = &[
         overlay::through_the_host,
     ),
     ("overlay_is_adopted", overlay::adopted),
+    ("group_is_known_by_its_name", group::named),
+    ("group_is_adopted", group::adopted),
 ];
 
 fn main() -> ExitCode {
@@ -102,6 +106,7 @@ fn main() -> ExitCode {
         let played = match role.as_str() {
             "lock-out" => host::lock_out(&arguments),
             "turns" => kills::churn(&arguments),
+            "member" => group::member(&arguments),
             _ => lifetime::play(&role, &arguments),
         };
         return match played {

@@ -233,7 +233,7 @@ fn is_chatter(seen: &Observation) -> bool {
 /// One entry of a policy.
 pub(crate) type Entry = (MapKey, MapEntry);
 
-fn entry(
+pub(crate) fn entry(
     direction: Direction,
     peer: IdentityId,
     (protocol, port): (Protocol, PortPrefix),

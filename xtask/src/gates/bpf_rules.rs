@@ -9,7 +9,18 @@ use crate::{
 };
 
 /// Section names that aya and libbpf read the same way.
-const SECTIONS: &[&str] = &["classifier", ".maps", "license", "version"];
+const SECTIONS: &[&str] = &[
+    "classifier",
+    "cgroup_skb/egress",
+    "cgroup_skb/ingress",
+    "cgroup/connect4",
+    "cgroup/connect6",
+    "cgroup/sendmsg4",
+    "cgroup/sendmsg6",
+    ".maps",
+    "license",
+    "version",
+];
 
 /// Each of these makes one of the loaders refuse the object, or ignore a part of it.
 const FORBIDDEN: &[(&str, &str)] = &[

@@ -114,7 +114,8 @@ impl Model {
             direction,
             now: self.changes,
             mark: match mark & !PROVEN {
-                mark if mark & 0xfe == 0x5e => mark,
+                // An endpoint's, or a group's of processes on the node.
+                mark if matches!(mark & 0xfe, 0x5e | 0x5a) => mark,
                 _ => 0,
             },
         };
