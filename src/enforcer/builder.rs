@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use crate::datapath::{self, Datapath, Limits, Loader, Pins};
+use crate::datapath::{self, Aggregation, Datapath, Limits, Loader, Pins};
 use crate::flow::FlowBuilder;
 use crate::identity::{Families, Identities, IdentityId, LabelFilter};
 use crate::policy::{Options, PolicySet, Resolver};
@@ -75,6 +75,12 @@ impl Builder {
     /// Sizes of the kernel's tables.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.datapath.limits = limits;
+        self
+    }
+
+    /// How much is told of flows that go on.
+    pub fn aggregation(mut self, aggregation: Aggregation) -> Self {
+        self.datapath.aggregation = aggregation;
         self
     }
 

@@ -7,7 +7,9 @@ use std::fs;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use porin::datapath::Aggregation;
 use porin::identity::{Families, LabelFilter, Labels, Workload};
 use porin::policy::{Enforcement, NamedPort, Options, Protocol, Semantics};
 use serde::Deserialize;
@@ -28,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) flows: FlowsTo,
     /// How they are written.
     pub(crate) format: Format,
+    /// How much is told of flows that go on.
+    pub(crate) aggregation: Aggregation,
     /// How policies are understood.
     pub(crate) options: Options,
     /// The address families of the node.
@@ -101,6 +105,7 @@ struct File {
     flows: String,
     #[serde(default)]
     format: Format,
+    report_seconds: Option<NonZeroU32>,
     #[serde(default)]
     semantics: SemanticsName,
     #[serde(default)]
@@ -236,6 +241,9 @@ impl Config {
                 name => FlowsTo::File(base.join(name)),
             },
             format: file.format,
+            aggregation: file.report_seconds.map_or(Aggregation::Flows, |seconds| {
+                Aggregation::Interval(Duration::from_secs(seconds.get().into()))
+            }),
             options,
             families,
             filter,

@@ -60,6 +60,7 @@ impl Node {
             .families(config.families)
             .filter(config.filter)
             .addresses(config.addresses)
+            .aggregation(config.aggregation)
             .pins(pins.path())
             .open()
             .map_err(NodeError::Open)
