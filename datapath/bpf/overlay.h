@@ -175,8 +175,12 @@ INLINE int depart(struct __sk_buff *skb, struct crossing *c, struct packet *p)
 	if (reason)
 		return reason;
 	identity = c->peer;
-	/* Made here, under whatever address: the host's own. */
-	if (identity == IDENTITY_HOST || !(c->stamp | c->came_by))
+	/* Made here, under whatever address: a group's of processes, or the host's own. */
+	if (!c->came_by && c->stamp)
+		identity = identity_of(c->stamp);
+	else if (!c->came_by)
+		identity = IDENTITY_HOST;
+	if (identity == IDENTITY_HOST)
 		identity = IDENTITY_REMOTE_NODE;
 	else if (!travels(identity))
 		/* Only this node knows it: the other asks its own tables. */

@@ -170,19 +170,43 @@ impl Datapath {
         let table = self.stage_one(policy)?;
         let cell = Cell::new(self.endpoints.epochs(1), table, true);
         let group = self.group(id)?;
-        let (replaced, number) = (group.table(), group.cgroup);
+        let replaced = group.table();
         let record = Endpoint {
             cell: cell.word(),
             ..group.record
         };
-        if let Err(error) = self.group_table.set(&number, &record) {
+        if let Err(error) = self.write_group(id, record) {
             self.policies.release(table);
-            return Err(error.into());
+            return Err(error);
         }
+        self.policies.release(replaced);
+        Ok(())
+    }
+
+    /// Gives a group another identity: from its next packet on others know it by that.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError::UnknownEndpoint`], [`ApplyError::Identity`], or the kernel's refusal; the old
+    /// identity stays then.
+    pub fn set_group_identity(
+        &mut self,
+        id: EndpointId,
+        identity: IdentityId,
+    ) -> Result<(), ApplyError> {
+        let record = self.group(id)?.record;
+        if !(1..=IDENTITY_MAX).contains(&identity.get()) {
+            return Err(ApplyError::Identity(identity));
+        }
+        let identity = identity.get();
+        self.write_group(id, Endpoint { identity, ..record })
+    }
+
+    fn write_group(&mut self, id: EndpointId, record: Endpoint) -> Result<(), ApplyError> {
+        self.group_table.set(&self.group(id)?.cgroup, &record)?;
         if let Some(group) = self.groups.get_mut(&id) {
             group.record = record;
         }
-        self.policies.release(replaced);
         Ok(())
     }
 

@@ -118,6 +118,7 @@ pub(crate) fn member(arguments: &[String]) -> Result<(), Failure> {
         let result = match what {
             "tcp" => TcpStream::connect_timeout(&to, COMES).map(drop),
             "udp" => ask(to),
+            "send" => send(to),
             _ => serve(to).map(|server| servers.push(server)),
         };
         match result {
@@ -126,6 +127,11 @@ pub(crate) fn member(arguments: &[String]) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+fn send(to: SocketAddr) -> std::io::Result<()> {
+    let any: IpAddr = crate::traffic::unspecified(to.is_ipv6());
+    UdpSocket::bind((any, 0))?.send_to(b"x", to).map(drop)
 }
 
 fn ask(to: SocketAddr) -> std::io::Result<()> {
@@ -278,6 +284,15 @@ pub(crate) fn named(config: &Config) -> suite::Outcome {
         .datapath
         .add_group(spec(), directory.as_fd(), &client())?;
     assert_eq!(first.tcp(scene.pods[0].at(false, PORT))?, "done");
+    scene
+        .datapath
+        .set_group_identity(GROUP, IdentityId::new(5009))?;
+    first.told(&format!("send {}", scene.pods[0].at(false, PORT)))?;
+    let at = scene.pods[0].id;
+    let reason = DropReason::POLICY_DENIED;
+    let seen = scene.log.expect_drop(at, Direction::Ingress, reason)?;
+    assert_eq!(seen.source, IdentityId::new(5009));
+    scene.datapath.set_group_identity(GROUP, IDENTITY)?;
     let other = Pod {
         namespace: scene.node.try_clone()?,
         ..Pod::new(&scene.node, 3, 3)?
