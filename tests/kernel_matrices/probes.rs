@@ -290,8 +290,8 @@ fn sctp(from: &Inhabitant, target: SocketAddr) -> Vec<u8> {
         let sum: u32 = words
             .map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])))
             .sum();
-        let folded = (sum & 0xffff) + (sum >> 16);
-        let checksum = !u16::try_from(folded & 0xffff).unwrap_or_default();
+        let fold = |sum: u32| (sum & 0xffff) + (sum >> 16);
+        let checksum = !u16::try_from(fold(fold(sum))).unwrap_or_default();
         bytes[24..26].copy_from_slice(&checksum.to_be_bytes());
     }
     bytes.clone()

@@ -137,8 +137,8 @@ fn seal(bytes: &mut [u8]) {
     let sum: u32 = words
         .map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])))
         .sum();
-    let folded = (sum & 0xffff) + (sum >> 16);
-    let sum = !u16::try_from(folded & 0xffff).unwrap_or_default();
+    let fold = |sum: u32| (sum & 0xffff) + (sum >> 16);
+    let sum = !u16::try_from(fold(fold(sum))).unwrap_or_default();
     bytes[IP + 10..IP + 12].copy_from_slice(&sum.to_be_bytes());
 }
 
