@@ -261,13 +261,7 @@ impl Link {
     ///
     /// `ENOLINK` if the device is gone or the link was detached.
     pub fn update(&self, program: BorrowedFd<'_>) -> Result<(), CallError> {
-        let mut attributes = UpdateAttributes {
-            link: self.fd.as_raw_fd().cast_unsigned(),
-            program: program.as_raw_fd().cast_unsigned(),
-            flags: 0,
-            old_program: 0,
-        };
-        bpf(Command::LinkUpdate, &mut attributes).map(drop)
+        update(self.fd.as_fd(), program)
     }
 
     /// Takes the program off its hook, now: when the call returns, no new
@@ -277,13 +271,7 @@ impl Link {
     ///
     /// The kernel's refusal.
     pub fn detach(&self) -> Result<(), CallError> {
-        let mut attributes = DetachAttributes {
-            link: self.fd.as_raw_fd().cast_unsigned(),
-        };
-        match bpf(Command::LinkDetach, &mut attributes) {
-            Err(error) if !error.is(libc::ENOLINK) => Err(error),
-            _ => Ok(()),
-        }
+        detach(self.fd.as_fd())
     }
 
     /// Pins the link at `path` in a bpffs: it stays attached without this process.
@@ -394,13 +382,7 @@ impl CgroupLink {
     ///
     /// `ENOLINK` if the cgroup is gone.
     pub fn update(&self, program: BorrowedFd<'_>) -> Result<(), CallError> {
-        let mut attributes = UpdateAttributes {
-            link: self.fd.as_raw_fd().cast_unsigned(),
-            program: program.as_raw_fd().cast_unsigned(),
-            flags: 0,
-            old_program: 0,
-        };
-        bpf(Command::LinkUpdate, &mut attributes).map(drop)
+        update(self.fd.as_fd(), program)
     }
 
     /// Takes the program off its hook, now. Detaching twice is no error.
@@ -409,13 +391,7 @@ impl CgroupLink {
     ///
     /// The kernel's refusal.
     pub fn detach(&self) -> Result<(), CallError> {
-        let mut attributes = DetachAttributes {
-            link: self.fd.as_raw_fd().cast_unsigned(),
-        };
-        match bpf(Command::LinkDetach, &mut attributes) {
-            Err(error) if !error.is(libc::ENOLINK) => Err(error),
-            _ => Ok(()),
-        }
+        detach(self.fd.as_fd())
     }
 
     /// Pins the link at `path` in a bpffs: it stays attached without this process.
@@ -431,5 +407,25 @@ impl CgroupLink {
 impl AsFd for Link {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+fn update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> Result<(), CallError> {
+    let mut attributes = UpdateAttributes {
+        link: link.as_raw_fd().cast_unsigned(),
+        program: program.as_raw_fd().cast_unsigned(),
+        flags: 0,
+        old_program: 0,
+    };
+    bpf(Command::LinkUpdate, &mut attributes).map(drop)
+}
+
+fn detach(link: BorrowedFd<'_>) -> Result<(), CallError> {
+    let mut attributes = DetachAttributes {
+        link: link.as_raw_fd().cast_unsigned(),
+    };
+    match bpf(Command::LinkDetach, &mut attributes) {
+        Err(error) if !error.is(libc::ENOLINK) => Err(error),
+        _ => Ok(()),
     }
 }

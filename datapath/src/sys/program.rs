@@ -261,21 +261,10 @@ impl Program {
     ///
     /// The kernel's refusal.
     pub fn lookup(name: &str, map: &Map, key: [i32; 2]) -> Result<Self, CallError> {
-        let immediate = |value: i32| u64::from(value.cast_unsigned()) << 32;
-        let offset = |value: i16| u64::from(value.cast_unsigned()) << 16;
-        let [low, high] = key;
-        let instructions = [
-            0x0a7a | offset(-16) | immediate(low), // *(u64 *)(r10 - 16) = low
-            0x0a7a | offset(-8) | immediate(high), // *(u64 *)(r10 - 8) = high
-            0xa2bf,                                // r2 = r10
-            0x0207 | immediate(-16),               // r2 += -16
-            0x1118 | immediate(map.as_fd().as_raw_fd()), // r1 = map
-            0,
-            0x85 | immediate(1),  // call bpf_map_lookup_elem
-            0xb7 | immediate(-1), // r0 = -1
-            EXIT,
-        ];
-        Self::assemble(name, &instructions)
+        // *(u64 *)(r10 + at) = word, which the kernel extends
+        let store = |(at, word): (i16, i32)| 0x0a7a | offset(at) | immediate(word);
+        let stores = [-16, -8].into_iter().zip(key).map(store);
+        Self::assemble(name, &asking(map, stores))
     }
 
     /// Loads a classifier that looks up one key of four words, of which a map may take fewer, and
@@ -285,22 +274,10 @@ impl Program {
     ///
     /// The kernel's refusal.
     pub fn find(name: &str, map: &Map, key: [u32; 4]) -> Result<Self, CallError> {
-        let immediate = |value: i32| u64::from(value.cast_unsigned()) << 32;
-        let offset = |value: i16| u64::from(value.cast_unsigned()) << 16;
         // *(u32 *)(r10 + at) = word
-        let store = |(at, word): (i16, u32)| 0x0a62 | offset(at) | u64::from(word) << 32;
-        let mut instructions: Vec<u64> =
-            [-16, -12, -8, -4].into_iter().zip(key).map(store).collect();
-        instructions.extend([
-            0xa2bf,                                      // r2 = r10
-            0x0207 | immediate(-16),                     // r2 += -16
-            0x1118 | immediate(map.as_fd().as_raw_fd()), // r1 = map
-            0,
-            0x85 | immediate(1),  // call bpf_map_lookup_elem
-            0xb7 | immediate(-1), // r0 = -1
-            EXIT,
-        ]);
-        Self::assemble(name, &instructions)
+        let store = |(at, word): (i16, u32)| 0x0a62 | offset(at) | immediate(word.cast_signed());
+        let stores = [-16, -12, -8, -4].into_iter().zip(key).map(store);
+        Self::assemble(name, &asking(map, stores))
     }
 
     fn assemble(name: &str, instructions: &[u64]) -> Result<Self, CallError> {
@@ -386,4 +363,28 @@ impl AsFd for Program {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// The place of an instruction's immediate operand.
+fn immediate(value: i32) -> u64 {
+    u64::from(value.cast_unsigned()) << 32
+}
+
+/// The place of an instruction's offset.
+fn offset(value: i16) -> u64 {
+    u64::from(value.cast_unsigned()) << 16
+}
+
+/// Writes a key of 16 bytes by `stores` and looks it up in the map.
+fn asking(map: &Map, stores: impl Iterator<Item = u64>) -> Vec<u64> {
+    let question = [
+        0xa2bf,                                      // r2 = r10
+        0x0207 | immediate(-16),                     // r2 += -16
+        0x1118 | immediate(map.as_fd().as_raw_fd()), // r1 = map
+        0,
+        0x85 | immediate(1),  // call bpf_map_lookup_elem
+        0xb7 | immediate(-1), // r0 = -1
+        EXIT,
+    ];
+    stores.chain(question).collect()
 }
