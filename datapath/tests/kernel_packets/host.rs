@@ -14,7 +14,7 @@ use porin_policy::{Direction, MapState, Protocol};
 use porin_testbed::{Namespace, suite};
 
 use crate::common::{Failure, eventually, listing, start_role, with_bpffs};
-use crate::lifetime::pinned;
+use crate::lifetime::{passes, pinned, under_traffic};
 use crate::scene::{self, Log, Pod, Scene, allow, allow_egress, client, node, policy};
 use crate::traffic::{Datagrams, Echo, STAYS_AWAY, Stream, Talk, unspecified};
 
@@ -322,16 +322,89 @@ pub(crate) fn trial_of_the_dead(config: &Config) -> suite::Outcome {
     })
 }
 
+/// Whenever the process is killed, in the midst of a trial, of its end, or of another device: what every
+/// policy allows goes on, what none allows does not, and the next start finds its way.
+pub(crate) fn killed_anywhere(config: &Config) -> suite::Outcome {
+    with_bpffs(|bpffs| {
+        let directory = bpffs.join("porin");
+        let node = node()?;
+        let outside = [Pod::new(&node, 2, 2)?, Pod::new(&node, 3, 3)?];
+        let host = host_at(&node, &outside[0])?;
+        let _echo = Echo::start(&host, &[SSH, OTHER])?;
+        let pins = pinned(config, &directory);
+        // The first policy is confirmed before anybody knocks.
+        let mut datapath = node.run(|| Datapath::open(&pins))??;
+        let devices = spec(&[outside[0].ifindex]);
+        node.run(|| datapath.attach_host(&devices, &ports(&[SSH]), None))??;
+        datapath.keep();
+        let arguments = [
+            directory.display().to_string(),
+            format!("{:?}", config.attach),
+            outside[0].ifindex.to_string(),
+            outside[1].ifindex.to_string(),
+        ];
+        let arguments = arguments.each_ref().map(String::as_str);
+        let talk = |port| Datagrams::udp(&outside[0], unspecified(false), host.at(false, port));
+        let (mut friend, mut stranger) = (talk(SSH)?, talk(OTHER)?);
+        under_traffic(&mut friend, &mut stranger, |answered| {
+            for round in 0..8 {
+                let (process, line) = start_role(&node, "host-turns", &arguments)?;
+                assert_eq!(line, "ready");
+                // Long enough to be in the middle of something, and another something each time.
+                thread::sleep(Duration::from_micros(15_000 + 6_131 * round));
+                drop(process);
+                passes(answered, 10)?;
+            }
+            Ok(())
+        })?;
+        let datapath = node.run(|| Datapath::open(&pins))??;
+        assert!(friend.answers(u64::MAX)?);
+        datapath.close()?;
+        assert!(stranger.answers(u64::MAX)?);
+        assert_eq!(listing(bpffs)?, Vec::<String>::new());
+        Ok(())
+    })
+}
+
+/// Policies of the host that come, are tried, confirmed, reverted and forgotten, without an end.
+pub(crate) fn turns(arguments: &[String]) -> Result<(), Failure> {
+    let [directory, mode, first, second] = arguments else {
+        return Err("a directory, a mode and two devices are needed".into());
+    };
+    let config = of_mode(directory, mode);
+    let devices = [first.parse()?, second.parse()?];
+    let mut datapath = Datapath::open(&config)?;
+    println!("ready");
+    for round in 0_u16.. {
+        let next = ports(&[SSH, 9000 + round % 7]);
+        let count = 1 + usize::from(round % 3 == 2);
+        let short = Duration::from_millis(u64::from(round % 4));
+        datapath.attach_host(&spec(&devices[..count]), &next, Some(short))?;
+        datapath.renew_host(&next, Some(&ports(&[SSH])))?;
+        // In time or too late: either is an end.
+        match round % 2 {
+            0 => drop(datapath.confirm_host()),
+            _ => drop(datapath.revert_host()),
+        }
+        datapath.install_host(&ports(&[SSH]), None)?;
+    }
+    Ok(())
+}
+
+fn of_mode(directory: &str, mode: &str) -> Config {
+    let mut config = pinned(&scene::config(), Path::new(directory));
+    if mode == "Clsact" {
+        config.attach = porin_datapath::AttachMode::Clsact;
+    }
+    config
+}
+
 /// A process that locks its own administrator out, and waits to be killed.
 pub(crate) fn lock_out(arguments: &[String]) -> Result<(), Failure> {
     let [directory, mode, device] = arguments else {
         return Err("a directory, a mode and a device are needed".into());
     };
-    let mut config = pinned(&scene::config(), Path::new(directory));
-    if mode == "Clsact" {
-        config.attach = porin_datapath::AttachMode::Clsact;
-    }
-    let mut datapath = Datapath::open(&config)?;
+    let mut datapath = Datapath::open(&of_mode(directory, mode))?;
     datapath.attach_host(&spec(&[device.parse()?]), &ports(&[SSH]), None)?;
     datapath.install_host(&policy([]), Some(Duration::from_secs(4)))?;
     println!("tried");

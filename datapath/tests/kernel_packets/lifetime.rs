@@ -81,7 +81,7 @@ pub(crate) fn knock_on(stranger: &mut Datagrams, stop: &AtomicBool) -> Result<bo
 }
 
 /// Runs `work` while the one asks and the other knocks.
-fn under_traffic(
+pub(crate) fn under_traffic(
     friend: &mut Datagrams,
     stranger: &mut Datagrams,
     work: impl FnOnce(&AtomicU64) -> Result<(), Failure>,

@@ -105,6 +105,7 @@ fn main() -> ExitCode {
     if let Some((role, arguments)) = role() {
         let played = match role.as_str() {
             "lock-out" => host::lock_out(&arguments),
+            "host-turns" => host::turns(&arguments),
             "turns" => kills::churn(&arguments),
             "member" => group::member(&arguments),
             _ => lifetime::play(&role, &arguments),
@@ -144,6 +145,13 @@ fn main() -> ExitCode {
         let mode = format!("{attach:?}").to_lowercase();
         let name = format!("kernel_ac_14_killed_anywhere_{mode}");
         let test = Test::new(&name, move || kills::killed_anywhere(&config));
+        tests.push(test.unless(lacking.clone()));
+        let config = Config {
+            attach,
+            ..scene::config()
+        };
+        let name = format!("kernel_ac_49_killed_anywhere_{mode}");
+        let test = Test::new(&name, move || host::killed_anywhere(&config));
         tests.push(test.unless(lacking.clone()));
     }
     for &(text, body) in ONCE {
