@@ -66,6 +66,7 @@ mod install;
 mod overlay;
 mod pressure;
 mod run;
+mod sweep;
 mod tables;
 
 pub use amend::Amended;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::datapath::{self, Aggregation, Datapath, Limits, Loader, Pins};
 use crate::flow::FlowBuilder;
@@ -138,6 +139,8 @@ impl Builder {
             adopted,
             known: Known::default(),
             flows: FlowBuilder::new(&self.node),
+            lapsed: Vec::new(),
+            next_sweep: Duration::ZERO,
             datapath,
             events,
         };

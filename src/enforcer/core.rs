@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::datapath::{self, ApplyError, Datapath, Events};
-use crate::flow::{EndpointId, FlowBuilder};
+use crate::flow::{EndpointId, FlowBuilder, Observation};
 use crate::identity::{Identities, IdentityDelta, IdentityId, LabelFilter, OwnerId};
 use crate::policy::{
     Criteria, EndpointPolicy, MapChange, NamedPort, PolicySet, PortNames, ResolveError, Resolver,
@@ -64,7 +64,14 @@ pub struct Enforcer {
     pub(super) flows: FlowBuilder,
     pub(super) datapath: Datapath,
     pub(super) events: Option<Events>,
+    /// Ends of flows that no packet told of, until they are drained.
+    pub(super) lapsed: Vec<Observation>,
+    /// When to look for more of them.
+    pub(super) next_sweep: Duration,
 }
+
+/// Between two looks for flows that have ended by silence.
+const SWEEP: Duration = Duration::from_secs(5);
 
 /// An endpoint and what is in force for it.
 #[derive(Debug)]
@@ -172,7 +179,8 @@ impl Enforcer {
         &self.datapath
     }
 
-    /// Ends the rest of freed numbers and addresses whose time has come. To be called now and then.
+    /// Ends the rest of freed numbers and addresses whose time has come, and looks every five seconds
+    /// for flows that have ended by silence, for [`Enforcer::drain`] to tell. To be called now and then.
     ///
     /// # Errors
     ///
@@ -181,6 +189,12 @@ impl Enforcer {
         self.identities.expire(now);
         self.blocks.expire(now);
         self.blocks.write(&mut self.datapath)?;
+        if now >= self.next_sweep {
+            self.next_sweep = now + SWEEP;
+            let lapsed = &mut self.lapsed;
+            let swept = self.datapath.sweep(|seen| lapsed.push(seen));
+            swept.map_err(ApplyError::from)?;
+        }
         if self.notice_host() {
             self.forget_idle_blocks(now)?;
         }

@@ -16,11 +16,14 @@ impl Enforcer {
             flows,
             identities,
             known,
+            lapsed,
             ..
         } = self;
         let snapshot = identities.snapshot();
-        let Some(events) = events else { return 0 };
-        events.drain(|seen| tell(flows.record(&seen, &snapshot, known)))
+        let mut tell = |seen| tell(flows.record(&seen, &snapshot, known));
+        let ended = lapsed.drain(..).map(&mut tell).count();
+        let Some(events) = events else { return ended };
+        ended + events.drain(tell)
     }
 
     /// As [`Enforcer::drain`], after waiting up to `limit` for something to happen.

@@ -93,6 +93,18 @@ impl AddressTable {
         Ok(())
     }
 
+    /// Whom an address belongs to, as the programs find it: `None` if no table knows it.
+    pub(crate) fn identity_of(&self, address: IpAddr) -> Option<IdentityId> {
+        if let Some(identity) = self.local.get(&address) {
+            return Some(*identity);
+        }
+        let longest = IpNet::from(address).max_prefix_len();
+        (0..=longest).rev().find_map(|length| {
+            let net = IpNet::new(address, length).ok()?.trunc();
+            self.remote.get(&net).copied()
+        })
+    }
+
     /// How many entries the two tables have.
     pub(crate) fn usage(&self) -> (usize, usize) {
         let exact = self.remote.keys().filter(|net| is_exact(net));

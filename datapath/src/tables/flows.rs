@@ -1,5 +1,6 @@
 //! Connection tracking, read for people. The programs alone write it.
 
+use std::collections::BTreeSet;
 use std::mem::offset_of;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -44,13 +45,30 @@ pub(crate) struct FlowTable {
     buckets: TypedMap<u32, FlowBucket>,
     /// The same, as memory.
     memory: MappedArray,
+    /// Flows that are over and of which was told, while they keep their places.
+    told: BTreeSet<Place>,
+}
+
+/// Bucket, place in it, tag and beginning of a flow.
+type Place = (u32, usize, u32, u32);
+
+/// A flow that ended by silence.
+#[derive(Debug)]
+pub(crate) struct Lapsed {
+    pub(crate) flow: FlowDump,
+    /// Slots of the endpoints at the initiator's and the responder's side.
+    pub(crate) slots: [Option<u32>; 2],
 }
 
 impl FlowTable {
     pub(crate) fn new(map: Map, shape: &MapShape) -> Result<Self, MapError> {
         let memory = MappedArray::new::<FlowBucket>(map.try_clone()?, shape.max_entries)?;
         let buckets = TypedMap::new(map, shape)?;
-        Ok(Self { buckets, memory })
+        Ok(Self {
+            buckets,
+            memory,
+            told: BTreeSet::new(),
+        })
     }
 
     /// Bytes of kernel memory, and for how many flows.
@@ -60,23 +78,61 @@ impl FlowTable {
         Ok((map.memory()?, flows))
     }
 
-    /// How many places flows have that are not over, and how many places there are. Two words for
-    /// each pair of places, read where they lie.
-    pub(crate) fn usage(&self) -> (u64, u64) {
-        let now = monotonic().as_nanos() >> FLOW_CLOCK_SHIFT;
-        let buckets = self.memory.map().info().shape.max_entries;
-        let pairs = |index: u32, offset: usize| {
+    fn count(&self) -> u32 {
+        self.memory.map().info().shape.max_entries
+    }
+
+    /// Tag of each place of a bucket that a flow has, and whether it is over; read where it lies.
+    fn places(&self, index: u32, now: Duration) -> impl Iterator<Item = (usize, u32, bool)> {
+        let tick = (now.as_nanos() >> FLOW_CLOCK_SHIFT) as u32;
+        let pairs = move |offset: usize| {
             let words = (offset..offset + 4 * FLOW_WAYS).step_by(8);
             words.flat_map(move |at| halves(self.memory.load(index, at).unwrap_or(0)))
         };
-        let alive = |index: u32| {
-            pairs(index, offset_of!(FlowBucket, tags))
-                .zip(pairs(index, offset_of!(FlowBucket, expires)))
-                .filter(|(tag, expires)| *tag != 0 && expires.wrapping_sub(now as u32) < 1 << 31)
-                .count() as u64
-        };
-        let live = (0..buckets).map(alive).sum();
-        (live, u64::from(buckets) * FLOW_WAYS as u64)
+        pairs(offset_of!(FlowBucket, tags))
+            .zip(pairs(offset_of!(FlowBucket, expires)))
+            .enumerate()
+            .filter(|(_, (tag, _))| *tag != 0)
+            .map(move |(way, (tag, until))| (way, tag, until.wrapping_sub(tick) >= 1 << 31))
+    }
+
+    /// How many places flows have that are not over, and how many places there are.
+    pub(crate) fn usage(&self) -> (u64, u64) {
+        let now = monotonic();
+        let alive = |index| self.places(index, now).filter(|(_, _, over)| !over).count() as u64;
+        let live = (0..self.count()).map(alive).sum();
+        (live, u64::from(self.count()) * FLOW_WAYS as u64)
+    }
+
+    /// The flows that have ended by silence and still have their places, each once. Nothing is
+    /// changed: a place is its flow's until another one needs it.
+    pub(crate) fn lapsed(&mut self) -> Result<Vec<Lapsed>, MapError> {
+        let now = monotonic();
+        let (mut over, mut lapsed) = (BTreeSet::new(), Vec::new());
+        for index in 0..self.count() {
+            let ways: Vec<_> = self
+                .places(index, now)
+                .filter(|(_, _, over)| *over)
+                .collect();
+            if ways.is_empty() {
+                continue;
+            }
+            let Some(bucket) = self.buckets.get(&index)? else {
+                continue;
+            };
+            for (way, tag, _) in ways {
+                let Some(flow) = bucket.flows.get(way) else {
+                    continue;
+                };
+                let place = (index, way, tag, flow.opened);
+                over.insert(place);
+                if bucket.tags.get(way) == Some(&tag) && !self.told.contains(&place) {
+                    lapsed.push(Lapsed::new(dump(tag, flow, now), flow));
+                }
+            }
+        }
+        self.told = over;
+        Ok(lapsed)
     }
 
     /// Every entry, expired ones included.
@@ -99,6 +155,16 @@ impl FlowTable {
             .map(|(index, _)| (*index, FlowBucket::default()))
             .unzip();
         self.buckets.set_batch(&indices, &empty)
+    }
+}
+
+impl Lapsed {
+    fn new(flow: FlowDump, entry: &FlowEntry) -> Self {
+        let [first, second] = entry.slots.map(u32::from);
+        Self {
+            slots: [flow.egress.map(|_| first), flow.ingress.map(|_| second)],
+            flow,
+        }
     }
 }
 

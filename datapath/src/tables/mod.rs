@@ -19,7 +19,7 @@ pub use flows::FlowDump;
 pub(crate) use addresses::AddressTable;
 pub(crate) use counters::Counters;
 pub(crate) use endpoints::{EndpointTable, inline};
-pub(crate) use flows::{FlowTable, age_of, handshake_of};
+pub(crate) use flows::{FlowTable, Lapsed, age_of, handshake_of};
 pub(crate) use host::HostTable;
 pub(crate) use nodes::NodeTable;
 pub(crate) use policies::{PolicyTables, Staged, decode_entry, decode_key, direction_of};

@@ -99,6 +99,7 @@ const TESTS: &[(&str, Body)] = &[
     ),
     ("families_stay_apart", flows::families_stay_apart),
     ("a_flow_ends", flows::a_flow_ends),
+    ("silence_is_told_of", totals::silence_is_told_of),
     ("pressure_is_what_is_held", sight::pressure_is_what_is_held),
     ("dump_names_what_is_held", sight::dump_names_what_is_held),
     (

@@ -12,7 +12,7 @@ use porin_testbed::suite::{Failed, Outcome};
 
 use crate::adoption::{config, node, rest};
 use crate::common::with_bpffs;
-use crate::node::{A, B, Node, at, everything, open, v4};
+use crate::node::{A, B, ID_A, ID_B, Node, at, everything, open, v4};
 
 fn there(flags: TcpFlags) -> Frame {
     Frame::tcp(at(v4(A), 4000), at(v4(B), 80), flags)
@@ -126,6 +126,47 @@ pub(crate) fn a_flow_that_goes_on_is_reported(loader: Loader) -> Outcome {
         traces(node, A, &there(TcpFlags::SYN));
         for _ in 0..3 {
             assert_eq!(traces(node, B, &back(TcpFlags::ACK)).len(), 2);
+        }
+        Ok(())
+    })
+}
+
+/// What falls silent is told of once, by who looks; not what a packet has ended.
+pub(crate) fn silence_is_told_of(loader: Loader) -> Outcome {
+    telling(loader, Aggregation::Flows, |node, flows| {
+        let (a, b) = (at(v4(A), 4000), at(v4(B), 53));
+        let (question, answer) = (Frame::udp(a, b), Frame::udp(b, a));
+        let sweep = |node: &mut Node| -> Result<Vec<Observation>, Failed> {
+            let mut seen = Vec::new();
+            node.datapath.sweep(|observation| seen.push(observation))?;
+            Ok(seen)
+        };
+        for round in 0..2 {
+            assert!(node.cross(A, &question).passed && node.cross(B, &answer).passed);
+            assert!(node.cross(A, &there(TcpFlags::SYN)).passed);
+            assert!(node.cross(B, &back(TcpFlags::RST)).passed);
+            assert_eq!(sweep(node)?, [], "nothing is over");
+            rest(flows, 70)?;
+            let seen = sweep(node)?;
+            let [end] = seen.as_slice() else {
+                return Err(format!("one end in round {round}: {seen:?}").into());
+            };
+            assert_eq!(end.kind, ObservationKind::Close);
+            assert_eq!((end.endpoint, end.direction), (A, Direction::Egress));
+            assert_eq!((end.source, end.destination), (ID_A, ID_B));
+            assert_eq!(
+                (end.tuple.source_port, end.tuple.destination_port),
+                (4000, 53)
+            );
+            assert_eq!(end.cookie, RuleCookie::new(16));
+            let totals = end.totals.ok_or("the end has totals")?;
+            let length = question.bytes().len() as u64;
+            let once = Traffic {
+                packets: 1,
+                bytes: length,
+            };
+            assert_eq!((totals.sent, totals.received), (once, once));
+            assert_eq!(sweep(node)?, [], "told once");
         }
         Ok(())
     })
