@@ -1,16 +1,19 @@
 //! Packets between two endpoints of one node: judged once, counted once, delivered either way.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
+use std::net::UdpSocket;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use porin_datapath::{Config, FlowDump};
 use porin_flow::DropReason;
-use porin_policy::{Direction, Protocol};
+use porin_identity::IdentityId;
+use porin_policy::{Direction, MapState, Protocol};
 use porin_testbed::{Namespace, suite};
 
-use crate::common::{Failure, eventually};
-use crate::scene::{Scene, allow, client, policy};
+use crate::common::random::Random;
+use crate::common::{Failure, eventually, number};
+use crate::scene::{Pod, Scene, allow, client, egress, policy};
 use crate::traffic::{COMES, Datagrams, Echo, Stream, Talk, unspecified};
 
 const PORT: u16 = 8080;
@@ -158,6 +161,127 @@ pub(crate) fn delivered(config: &Config) -> suite::Outcome {
         assert!(eventually(alive));
     }
     Ok(())
+}
+
+/// Who may send to which of [`PORTS`], and get from there.
+#[derive(Clone, Copy, Default)]
+struct Open {
+    egress: [bool; PORTS],
+    ingress: [bool; PORTS],
+}
+
+const PORTS: usize = 3;
+
+fn port(number: usize) -> u16 {
+    PORT + u16::try_from(number).expect("small")
+}
+
+impl Open {
+    fn drawn(random: &mut Random) -> Self {
+        Self {
+            egress: std::array::from_fn(|_| random.chance(70)),
+            ingress: std::array::from_fn(|_| random.chance(70)),
+        }
+    }
+
+    fn policy(self, peer: IdentityId) -> MapState {
+        let all = 0..PORTS;
+        let leaves = all.clone().filter(|number| self.egress[*number]);
+        let leaves = leaves.map(|number| egress(peer, Protocol::UDP, port(number), 30));
+        let comes = all.filter(|number| self.ingress[*number]);
+        policy(leaves.chain(comes.map(|number| allow(peer, Protocol::UDP, port(number), 31))))
+    }
+}
+
+/// Packets of running conversations pass by the policies of the moment, judged at one hook or at
+/// two, through the stack or past it.
+pub(crate) fn moment(config: &Config) -> suite::Outcome {
+    let mut random = Random::announced("moment");
+    let mut scene = Scene::new(config, 2)?;
+    let peers = [scene.pods[1].identity, scene.pods[0].identity];
+    let mut open = [Open::default(); 2];
+    scene.ready(&[&open[0].policy(peers[0]), &open[1].policy(peers[1])])?;
+    let sockets = |v6| -> Result<Vec<Vec<UdpSocket>>, Failure> {
+        let of = |pod: &Pod| {
+            (0..PORTS)
+                .map(|number| listen(pod, v6, port(number)))
+                .collect()
+        };
+        scene.pods.iter().map(of).collect()
+    };
+    let sockets = [sockets(false)?, sockets(true)?];
+    let (mut arrived, steps) = (0, number("PORIN_PACKETS").unwrap_or(600));
+    let mut lawful = Vec::new();
+    for mark in 0..steps {
+        if random.chance(10) {
+            let at = usize::from(random.chance(50));
+            open[at] = Open::drawn(&mut random);
+            scene.install(at, &open[at].policy(peers[at]))?;
+        }
+        if random.chance(3) {
+            let at = usize::from(random.chance(50));
+            let mac = scene.pods[at].namespace.mac("eth0")?;
+            let mac = random.chance(50).then_some(mac.0);
+            scene.datapath.set_delivery(scene.pods[at].id, mac)?;
+        }
+        let (v6, from) = (random.chance(50), usize::from(random.chance(50)));
+        let draw = |random: &mut Random| random.below(PORTS as u64) as usize;
+        let (own, far, to) = (draw(&mut random), draw(&mut random), 1 - from);
+        let sockets = &sockets[usize::from(v6)];
+        let asks = open[from].egress[far] && open[to].ingress[far];
+        let answers = open[to].egress[own] && open[from].ingress[own];
+        lawful.push(asks || answers);
+        let before = dropped(&scene)?;
+        sockets[from][own].send_to(&mark.to_be_bytes(), scene.pods[to].at(v6, port(far)))?;
+        let lost = || Ok(dropped(&scene)? > before);
+        arrived += u64::from(arrives(&sockets[to][far], mark, &lawful, lost)?);
+    }
+    eprintln!("moment: {arrived} of {steps} packets arrived");
+    assert!(arrived > steps / 10 && arrived < steps);
+    Ok(())
+}
+
+fn listen(pod: &Pod, v6: bool, port: u16) -> Result<UdpSocket, Failure> {
+    let socket = pod.namespace.run(|| UdpSocket::bind(pod.at(v6, port)))??;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn dropped(scene: &Scene) -> Result<u64, Failure> {
+    Ok(scene
+        .datapath
+        .counters()?
+        .iter()
+        .map(|drop| drop.packets)
+        .sum())
+}
+
+/// Whether this datagram arrives; `lost` says that one was dropped, which in a rare case is another.
+fn arrives(
+    socket: &UdpSocket,
+    mark: u64,
+    lawful: &[bool],
+    lost: impl Fn() -> Result<bool, Failure>,
+) -> Result<bool, Failure> {
+    let end = Instant::now() + COMES;
+    let mut room = [0; 8];
+    while Instant::now() < end {
+        match socket.recv(&mut room) {
+            Ok(_) => {
+                let seen = u64::from_be_bytes(room);
+                assert!(lawful[usize::try_from(seen)?], "packet {seen} arrived");
+                if seen == mark {
+                    return Ok(true);
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+        if lost()? {
+            return Ok(false);
+        }
+    }
+    Err(format!("packet {mark} neither arrived nor was dropped").into())
 }
 
 fn forwards(node: &Namespace, on: bool) -> Result<(), Failure> {

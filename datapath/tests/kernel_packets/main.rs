@@ -31,10 +31,11 @@ use crate::common::role;
 type Body = fn(&Config) -> Outcome;
 
 /// Tests that run with every loader and either way to attach.
-const EVERYWHERE: [(&str, Body); 14] = [
+const EVERYWHERE: [(&str, Body); 15] = [
     ("flow_counts_each_packet_once", local::counted),
     ("proof_is_for_its_packet_alone", local::altered),
     ("delivery_past_the_stack_obeys", local::delivered),
+    ("packets_obey_the_moment", local::moment),
     ("verdicts_are_the_policys", verdicts::of_policy),
     ("ac_12_nothing_passes_before_a_policy", verdicts::not_ready),
     ("forged_sources_are_dropped", verdicts::forged),

@@ -262,6 +262,12 @@ pub(crate) fn allow(peer: IdentityId, protocol: Protocol, port: u16, cookie: u32
     entry(Direction::Ingress, peer, what, EntryAction::Allow, cookie)
 }
 
+/// The subject may open this port of `peer`.
+pub(crate) fn egress(peer: IdentityId, protocol: Protocol, port: u16, cookie: u32) -> Entry {
+    let what = (protocol, PortPrefix::exact(port));
+    entry(Direction::Egress, peer, what, EntryAction::Allow, cookie)
+}
+
 /// `peer` may not open this port of the subject, whatever else allows it.
 pub(crate) fn deny(peer: IdentityId, protocol: Protocol, port: u16, cookie: u32) -> Entry {
     let what = (protocol, PortPrefix::exact(port));
