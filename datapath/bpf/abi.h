@@ -225,7 +225,7 @@ struct flow_key {
  */
 struct side {
 	__u64 seal;  /* endpoint.cell and address epoch, bound to the key; 0 never given */
-	__u32 stamp; /* mark that packets of the peer carry, 0 when it is not local */
+	__u32 stamp; /* mark of the peer's packets; without: 0 made here, 1 not */
 	__u32 cookie;
 };
 

@@ -143,9 +143,13 @@ INLINE __u32 opened_after(const struct endpoint *ep, __u64 opened)
 	return opened > ep->born ? opened : ep->born + 1;
 }
 
+/* So far opened_after() may run ahead of the clock: a tick with each endpoint that is
+ * born, though there be many in one. */
+#define BIRTHS_AHEAD (1ULL << 20)
+
 INLINE __u64 opened_at(const struct flow *flow, __u64 now)
 {
-	__u64 soon = (now >> FLOW_AGE_SHIFT) + 256; /* opened_after() runs ahead of the clock */
+	__u64 soon = (now >> FLOW_AGE_SHIFT) + BIRTHS_AHEAD;
 
 	return soon - (__u32)((__u32)soon - READ_ONCE(flow->opened));
 }
@@ -155,7 +159,7 @@ INLINE void side_give(struct flow *flow, __u32 index, struct crossing *c, __u64 
 {
 	struct side *side = &flow->side[index & 1];
 
-	WRITE_ONCE(side->stamp, c->stamp);
+	WRITE_ONCE(side->stamp, stamp_shown(c));
 	WRITE_ONCE(side->cookie, c->cookie);
 	WRITE_ONCE(flow->slot[index & 1], c->slot);
 	WRITE_ONCE(side->seal, c->cell ? seal_of(c, bound, c->cell) : 0);
@@ -317,7 +321,7 @@ INLINE int flow_cross(struct crossing *c, const struct endpoint *ep, struct pack
 	own = own_side(c, forward);
 	side = &at.flow->side[own & 1];
 	if (unlikely(READ_ONCE(side->seal) != seal_of(c, t.bound, c->cell)) ||
-	    unlikely(!leaving && side->stamp != c->stamp) ||
+	    unlikely(!leaving && side->stamp != stamp_shown(c)) ||
 	    unlikely(begins_anew(p, at.flow, forward)) || unlikely(answers_itself(p, forward)))
 		goto decide;
 	c->reply = forward ? REPLY_NO : REPLY_YES;

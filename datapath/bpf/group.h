@@ -15,6 +15,7 @@
 #pragma once
 
 #include "cross.h"
+#include "overlay.h"
 
 #define GROUP_PASS 1
 #define GROUP_REFUSE 0
@@ -165,6 +166,9 @@ INLINE int group_cross(struct __sk_buff *skb, const struct endpoint *ep, struct 
 		return reason;
 	if (unlikely(ep->lease) && c->now >= ep->lease)
 		return DROP_LEASE_EXPIRED;
+	if (c->direction == DIRECTION_EGRESS && unlikely(is_tunnel(c, p)) &&
+	    !is_workload(&p->destination))
+		return DROP_ENCAPSULATION;
 	if (unlikely(p->flags & PACKET_ICMP_ERROR)) {
 		/* The stack tells sockets of errors by itself; this is for raw ones. */
 		reason = find_peer(c, p);

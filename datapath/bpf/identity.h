@@ -84,6 +84,15 @@ INLINE __u32 stamp_arriving(const struct crossing *c, __u32 mark)
 	return stamp_of(mark);
 }
 
+#define STAMP_FOREIGN 1U /* in place of a stamp: unmarked, and came by a device */
+
+/* What a side remembers of its peer's packets: who sends under the address of the
+ * host from elsewhere does not take part in the flows of the host. */
+INLINE __u32 stamp_shown(const struct crossing *c)
+{
+	return c->stamp ? c->stamp : c->came_by > LOOPBACK ? STAMP_FOREIGN : 0;
+}
+
 /*
  * Identity of the sender of a packet that arrives at an endpoint:
  *
@@ -141,6 +150,9 @@ INLINE int find_peer(struct crossing *c, const struct packet *p)
 	/* Only what is on the node itself can send there. */
 	if (unlikely(c->slot == SLOT_NONE) && loopback(&p->destination))
 		c->peer = IDENTITY_HOST;
-	c->stamp = owner.flags & OWNER_LOCAL ? stamp_for(owner.identity) : 0;
+	if (owner.flags & OWNER_LOCAL)
+		c->stamp = stamp_for(owner.identity);
+	else
+		c->stamp = c->peer == IDENTITY_HOST ? 0 : STAMP_FOREIGN;
 	return 0;
 }

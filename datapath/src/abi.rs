@@ -310,7 +310,7 @@ pub struct FlowKey {
 pub struct Side {
     /// [`Cell`] and address epoch under which it was given, bound to the key; 0 never.
     pub seal: u64,
-    /// Mark that the peer's packets bear.
+    /// Mark that the peer's packets bear; of those without: 0 made on this node, 1 not.
     pub stamp: u32,
     /// The rule that allowed.
     pub cookie: u32,

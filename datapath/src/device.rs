@@ -20,16 +20,24 @@ impl Datapath {
         }
     }
 
-    /// Attaches the programs of a role to both hooks of a device.
+    /// Attaches the programs of a role to both hooks of a device, or to none.
     pub(crate) fn attach_device(
         &self,
         role: Role,
         ifindex: u32,
     ) -> Result<Vec<Attachment>, AttachError> {
-        HOOKS
-            .into_iter()
-            .map(|hook| self.attach_hook(role, Target { ifindex, hook }))
-            .collect()
+        let mut made: Vec<Attachment> = Vec::new();
+        for hook in HOOKS {
+            match self.attach_hook(role, Target { ifindex, hook }) {
+                Ok(attachment) => made.push(attachment),
+                Err(error) => {
+                    // One that is pinned would stay; the first error is the one that tells why.
+                    made.into_iter().for_each(|one| drop(one.detach()));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(made)
     }
 
     /// First of its hook; but what judges the host comes behind the program of an endpoint, or of the

@@ -167,8 +167,8 @@ impl Datapath {
             .host
             .as_mut()
             .and_then(|host| host.devices.remove(&ifindex));
-        let mut attachments = attachments.into_iter().flatten();
-        attachments.try_for_each(Attachment::detach)
+        let attachments = attachments.into_iter().flatten();
+        attachments.map(Attachment::detach).fold(Ok(()), Result::and)
     }
 
     /// Puts another policy in force for the host; `trial` as for [`attach_host`](Self::attach_host).

@@ -10,7 +10,7 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ipnet::IpNet;
-use porin_datapath::{ApplyError, AttachError, Config, Datapath, GroupSpec};
+use porin_datapath::{ApplyError, AttachError, Config, Datapath, GroupSpec, OverlaySpec};
 use porin_flow::{DropReason, EndpointId};
 use porin_identity::IdentityId;
 use porin_policy::{Direction, EntryAction, MapState, PortPrefix, Protocol};
@@ -263,6 +263,36 @@ pub(crate) fn judged(config: &Config) -> suite::Outcome {
         "done",
         "judged no more"
     );
+    Ok(())
+}
+
+/// A group sends no tunnel traffic of its own: another node would believe what it says.
+pub(crate) fn tunnels_not(config: &Config) -> suite::Outcome {
+    let mut scene = Scene::new(config, 0)?;
+    let far = Pod::new(&scene.node, 2, 2)?;
+    let overlay = OverlaySpec {
+        ifindex: scene.node.vxlan("vx0", PORT)?,
+        port: PORT,
+    };
+    let node = scene.node.try_clone()?;
+    node.run(|| scene.datapath.attach_overlay(overlay))??;
+    scene.datapath.set_node(far.v4, ["10.9.0.0/24".parse()?])?;
+    let cgroup = Cgroup::new()?;
+    let mut member = Member::new(&node, &cgroup)?;
+    let directory = cgroup.open()?;
+    scene
+        .datapath
+        .add_group(spec(), directory.as_fd(), &client())?;
+    assert_eq!(
+        member.told(&format!("send {}", far.at(false, OTHER)))?,
+        "done"
+    );
+    assert_eq!(
+        member.told(&format!("send {}", far.at(false, PORT)))?,
+        REFUSED
+    );
+    let reason = DropReason::ENCAPSULATION_TRAFFIC_IS_PROHIBITED;
+    scene.log.expect_drop(GROUP, Direction::Egress, reason)?;
     Ok(())
 }
 

@@ -7,11 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use porin_datapath::{ApplyError, AttachError, Config, Datapath, HostSpec};
+use porin_datapath::{ApplyError, AttachError, Config, Datapath, Frame, HostSpec};
 use porin_flow::{DropReason, EndpointId};
 use porin_identity::IdentityId;
 use porin_policy::{Direction, MapState, Protocol};
-use porin_testbed::{Namespace, suite};
+use porin_testbed::{Namespace, PacketSocket, suite};
 
 use crate::common::{Failure, eventually, listing, start_role, with_bpffs};
 use crate::lifetime::{passes, pinned, under_traffic};
@@ -205,6 +205,55 @@ pub(crate) fn refused(config: &Config) -> suite::Outcome {
     node.run(|| scene.datapath.attach_host(&spec, &ports(&[SSH]), None))??;
     assert!(scene.datapath.install_host(&large, None).is_err());
     assert!(connects(&outside, host.at(false, SSH))?);
+    Ok(())
+}
+
+/// Where only one of a device's two hooks is to be had, neither is taken.
+pub(crate) fn half_attached(config: &Config) -> suite::Outcome {
+    with_bpffs(|bpffs| {
+        let directory = bpffs.join("porin");
+        let config = pinned(config, &directory);
+        let node = node()?;
+        let outside = Pod::new(&node, 2, 2)?;
+        let host = host_at(&node, &outside)?;
+        let _echo = Echo::start(&host, &[SSH])?;
+        let mut datapath = node.run(|| Datapath::open(&config))??;
+        let in_the_way = directory.join(format!("links/host-{}-to", outside.ifindex));
+        std::fs::create_dir(&in_the_way)?;
+        let spec = spec(&[outside.ifindex]);
+        let refused = node.run(|| datapath.attach_host(&spec, &policy([]), None))?;
+        assert!(refused.is_err(), "{refused:?}");
+        assert_eq!(datapath.host(), None);
+        assert!(connects(&outside, host.at(false, SSH))?, "cut off");
+        std::fs::remove_dir(&in_the_way)?;
+        node.run(|| datapath.attach_host(&spec, &ports(&[SSH]), None))??;
+        assert!(connects(&outside, host.at(false, SSH))?);
+        datapath.close()?;
+        assert_eq!(listing(bpffs)?, Vec::<String>::new());
+        Ok(())
+    })
+}
+
+/// Who sends under the node's address does not join a conversation that the node has.
+pub(crate) fn forged_into_a_flow(config: &Config) -> suite::Outcome {
+    let mut scene = Scene::new(config, 1)?;
+    let only_host = policy([allow(IdentityId::HOST, Protocol::UDP, SSH, 1)]);
+    scene.ready(&[&only_host])?;
+    let outside = Pod::new(&scene.node, 2, 2)?;
+    let host = host_at(&scene.node, &outside)?;
+    let own = [(IpNet::from(host.v6), Some(IdentityId::HOST))];
+    scene.datapath.apply_prefixes(&own)?;
+    let _echo = Echo::start(&scene.pods[0], &[SSH])?;
+    let (from, to) = (host.at(true, 4000), scene.pods[0].at(true, SSH));
+    let mut talk = Datagrams::bound(&host, from, to)?;
+    assert!(talk.answers(1)?);
+    let mut forged = Frame::udp(from, to);
+    forged.bytes_mut()[..6].copy_from_slice(&scene.node.mac("pod2")?.0);
+    PacketSocket::open(&outside.namespace, "eth0")?.send(forged.bytes())?;
+    let (pod, reason) = (scene.pods[0].id, DropReason::POLICY_DENIED);
+    let seen = scene.log.expect_drop(pod, Direction::Ingress, reason)?;
+    assert!(WORLD.contains(&seen.source));
+    assert!(talk.answers(2)?);
     Ok(())
 }
 

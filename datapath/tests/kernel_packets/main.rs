@@ -87,6 +87,11 @@ const ONCE: &[(&str, Body)] = &[
     ("nobody_takes_the_hosts_or_a_pods_address", host::forged),
     ("host_judges_pods_at_their_devices", host::toward_pods),
     ("host_that_cannot_be_is_as_before", host::refused),
+    ("host_is_never_half_attached", host::half_attached),
+    (
+        "nobody_joins_a_conversation_of_the_host",
+        host::forged_into_a_flow,
+    ),
     ("ac_22_pods_neither_tunnel_nor_mark", overlay::from_inside),
     (
         "ac_22_mark_of_the_tunnel_counts_there_alone",
@@ -99,6 +104,7 @@ const ONCE: &[(&str, Body)] = &[
     ),
     ("overlay_is_adopted", overlay::adopted),
     ("group_is_known_by_its_name", group::named),
+    ("ac_22_a_group_does_not_tunnel", group::tunnels_not),
     ("group_is_adopted", group::adopted),
 ];
 

@@ -1,13 +1,14 @@
 //! What an established flow owes to the policy, the names and the addresses of this moment.
 
-use porin_datapath::{Frame, Loader};
-use porin_flow::{DropReason, ObservationKind, TcpFlags};
+use porin_datapath::{EndpointSpec, Frame, Limits, Loader};
+use porin_flow::{DropReason, EndpointId, ObservationKind, TcpFlags};
 use porin_identity::IdentityId;
 use porin_policy::{Direction, EntryAction, MapState, RuleCookie};
 use porin_testbed::suite::Outcome;
 
 use crate::node::{
-    A, ANY_PORT, B, ID_A, ID_B, at, entry, everything, nothing, open, tcp_port, v4, v6,
+    A, ANY_PORT, B, ID_A, ID_B, at, bare, entry, everything, limits, nothing, open, tcp_port, v4,
+    v6,
 };
 
 /// A may open connections to B's port 80 and B answer; nothing else.
@@ -179,6 +180,42 @@ pub(crate) fn a_successor_inherits_nothing(loader: Loader) -> Outcome {
         node.datapath.clear_flows()?;
         node.datapath.set_identity(A, ID_A)?;
         assert_eq!(node.cross(A, &forth).reason(), None);
+        node.datapath.remove_endpoint(A)?;
+        node.add(A)?;
+        node.datapath.install(&[(A, &client(40))])?;
+        node.datapath.set_ready(A)?;
+        let mark = node.datapath.mark(B).ok_or("known")?;
+        let late = node.arrive(A, &back, mark);
+        assert_eq!(late.reason(), Some(DropReason::POLICY_DENIED), "{late:?}");
+        Ok(())
+    })
+}
+
+/// Endpoints come faster than the clock that tells their flows apart from those of others.
+pub(crate) fn births_outrun_the_clock(loader: Loader) -> Outcome {
+    let limits = Limits {
+        endpoints: 4096,
+        ..limits()
+    };
+    bare(loader, limits, |node| {
+        let absent = EndpointSpec {
+            id: EndpointId::new(9),
+            ifindex: 4711,
+            identity: IdentityId::new(1009),
+            addresses: Vec::new(),
+        };
+        for _ in 0..3000 {
+            assert!(node.datapath.add_endpoint(absent.clone()).is_err());
+        }
+        for (id, policy) in [(A, client(20)), (B, server(21))] {
+            node.add(id)?;
+            node.datapath.install(&[(id, &policy)])?;
+            node.datapath.set_ready(id)?;
+        }
+        let forth = Frame::tcp(at(v4(A), 4000), at(v4(B), 80), TcpFlags::ACK);
+        let back = Frame::tcp(at(v4(B), 80), at(v4(A), 4000), TcpFlags::ACK);
+        assert_eq!(node.cross(A, &forth).reason(), None);
+        assert_eq!(node.cross(B, &back).reason(), None);
         node.datapath.remove_endpoint(A)?;
         node.add(A)?;
         node.datapath.install(&[(A, &client(40))])?;

@@ -77,6 +77,7 @@ const TESTS: &[(&str, Body)] = &[
         "a_successor_inherits_nothing",
         flows::a_successor_inherits_nothing,
     ),
+    ("births_outrun_the_clock", flows::births_outrun_the_clock),
     (
         "successors_at_both_ends_inherit_nothing",
         flows::successors_at_both_ends_inherit_nothing,
