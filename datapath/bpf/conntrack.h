@@ -275,6 +275,13 @@ INLINE int flow_renew(struct crossing *c, const struct packet *p, const struct t
 	return 0;
 }
 
+/* To a group of processes one speaks as to the host, and so it answers. */
+INLINE bool answers_as_host(const struct crossing *c)
+{
+	return c->direction == DIRECTION_INGRESS && (c->stamp & MARK_MAGIC_MASK) == MARK_GROUP &&
+	       c->peer == identity_of(c->stamp);
+}
+
 #define FLOW_BEGINS (-1) /* whatever there was, this packet begins a flow */
 
 /* What no allowance covers. 0, FLOW_BEGINS, or the reason to drop. */
@@ -299,6 +306,8 @@ __noinline int flow_decide(struct crossing *c, const struct endpoint *ep, struct
 	reason = find_peer(c, p);
 	if (reason)
 		return reason;
+	if (!forward && answers_as_host(c))
+		c->peer = IDENTITY_HOST;
 	reason = flow_renew(c, p, t, &at);
 	return !reason || forward || !never ? reason : FLOW_BEGINS;
 }

@@ -168,7 +168,9 @@ impl Datapath {
             .as_mut()
             .and_then(|host| host.devices.remove(&ifindex));
         let attachments = attachments.into_iter().flatten();
-        attachments.map(Attachment::detach).fold(Ok(()), Result::and)
+        attachments
+            .map(Attachment::detach)
+            .fold(Ok(()), Result::and)
     }
 
     /// Puts another policy in force for the host; `trial` as for [`attach_host`](Self::attach_host).

@@ -18,7 +18,7 @@ use porin_testbed::{Namespace, Process, suite};
 
 use crate::common::{Failure, listing, with_bpffs};
 use crate::lifetime::pinned;
-use crate::scene::{Pod, Scene, allow, client, entry, node, policy};
+use crate::scene::{Pod, Scene, allow, allow_egress, client, entry, node, policy};
 use crate::traffic::{COMES, Echo, STAYS_AWAY, Stream, Talk};
 
 const PORT: u16 = 8030;
@@ -263,6 +263,47 @@ pub(crate) fn judged(config: &Config) -> suite::Outcome {
         "done",
         "judged no more"
     );
+    Ok(())
+}
+
+/// Who may speak to the host hears the answers of a group, to which one speaks as to the host.
+pub(crate) fn answers(config: &Config) -> suite::Outcome {
+    let mut scene = Scene::new(config, 1)?;
+    let gateway: IpAddr = "10.1.1.1".parse()?;
+    scene
+        .datapath
+        .upsert_prefix(IpNet::from(gateway), IdentityId::HOST)?;
+    let to_host = policy([allow_egress(IdentityId::HOST)]);
+    scene.ready(&[&to_host])?;
+    let groups = [Cgroup::new()?, Cgroup::new()?];
+    let mut server = Member::new(&scene.node, &groups[0])?;
+    let mut client = Member::new(&scene.node, &groups[1])?;
+    let local: SocketAddr = (std::net::Ipv4Addr::LOCALHOST, PORT).into();
+    let wire = SocketAddr::new(gateway, PORT);
+    for at in [wire, local] {
+        assert_eq!(server.told(&format!("serve {at}"))?, "done");
+    }
+    let other = GroupSpec {
+        id: EndpointId::new(71),
+        identity: IdentityId::new(5001),
+    };
+    let friends = [scene.pods[0].identity, other.identity];
+    let serves = policy(friends.map(|peer| allow(peer, Protocol::TCP, PORT, 4)));
+    for (spec, cgroup, policy) in [(spec(), &groups[0], &serves), (other, &groups[1], &to_host)] {
+        let directory = cgroup.open()?;
+        scene.datapath.add_group(spec, directory.as_fd(), policy)?;
+    }
+    assert_eq!(client.tcp(local)?, "done");
+    assert!(Stream::connect(&scene.pods[0], wire)?.answers(1)?);
+    // And nothing but answers: the group itself is not let in.
+    let reason = DropReason::POLICY_DENIED;
+    scene
+        .datapath
+        .install_group(GROUP, &crate::scene::client())?;
+    server.told(&format!("send {}", scene.pods[0].at(false, OTHER)))?;
+    let pod = scene.pods[0].id;
+    let seen = scene.log.expect_drop(pod, Direction::Ingress, reason)?;
+    assert_eq!(seen.source, IDENTITY);
     Ok(())
 }
 

@@ -105,6 +105,7 @@ const ONCE: &[(&str, Body)] = &[
     ("overlay_is_adopted", overlay::adopted),
     ("group_is_known_by_its_name", group::named),
     ("ac_22_a_group_does_not_tunnel", group::tunnels_not),
+    ("group_answers_as_the_host", group::answers),
     ("group_is_adopted", group::adopted),
 ];
 
