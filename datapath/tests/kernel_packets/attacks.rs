@@ -196,6 +196,21 @@ pub(crate) fn fragments(config: &Config) -> suite::Outcome {
                 None,
             ),
             (
+                "a rest that overlaps",
+                fragment4(&rest(Protocol::UDP, 24), 3, 8, false),
+                None,
+            ),
+            (
+                "another first over it, of a port that is shut",
+                fragment4(&udp(SHUT), 3, 0, true),
+                DENIED,
+            ),
+            (
+                "a rest behind both",
+                fragment4(&rest(Protocol::UDP, 16), 3, 8, false),
+                DENIED,
+            ),
+            (
                 "the rest of another",
                 fragment4(&rest(Protocol::UDP, 16), 4, 8, false),
                 NO_FIRST,
@@ -350,6 +365,7 @@ pub(crate) fn protocols(config: &Config) -> suite::Outcome {
         let inner = Frame::udp(a, b);
         let kind: &[u8] = if v6 { &[0x86, 0xdd] } else { &[0x08, 0x00] };
         let tagged = |tag| Frame::ethernet(tag, &[&[0, 5], kind, inner.packet()].concat());
+        let priority = Frame::ethernet(0x8100, &[&[0xe0, 0], kind, inner.packet()].concat());
         let twice = [&[0, 5, 0x81, 0x00, 0, 6], kind, inner.packet()].concat();
         let of = |number, payload: &[u8]| Frame::ip(a.ip(), b.ip(), Protocol::new(number), payload);
         let chunks = |to| {
@@ -370,6 +386,7 @@ pub(crate) fn protocols(config: &Config) -> suite::Outcome {
             vec![
                 ("VLAN", tagged(0x8100), TAGGED),
                 ("802.1ad", tagged(0x88a8), TAGGED),
+                ("a priority, VLAN 0", priority, TAGGED),
                 ("QinQ", Frame::ethernet(0x88a8, &twice), TAGGED),
                 ("IP in IP", of(4, inner.packet()), UNKNOWN_L4),
                 (

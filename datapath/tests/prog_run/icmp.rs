@@ -342,6 +342,18 @@ pub(crate) fn neighbour_discovery(loader: Loader) -> Outcome {
                 forged,
             ),
             (
+                "is asked what it listens to",
+                neighbour(link, all, 130, any, 1),
+                0,
+                None,
+            ),
+            (
+                "is asked that from afar",
+                neighbour(host, own, 130, any, 255),
+                0,
+                DENIED,
+            ),
+            (
                 "hears one from afar",
                 neighbour(host, own, 136, host, 254),
                 0,

@@ -117,6 +117,7 @@ const TESTS: &[(&str, Body)] = &[
     ),
     ("ac_17_odd_headers", odd::headers),
     ("unknown_protocols", odd::unknown_protocols),
+    ("short_transport_headers", odd::short_transport_headers),
     ("ac_17_fragments", odd::fragments),
     ("echoes", icmp::echoes),
     ("nobody_answers_himself", icmp::nobody_answers_himself),

@@ -214,6 +214,27 @@ pub(crate) fn headers(loader: Loader) -> Outcome {
     })
 }
 
+/// What states a protocol has that protocol's whole header.
+pub(crate) fn short_transport_headers(loader: Loader) -> Outcome {
+    open(loader, |node| {
+        let truncated = Some(DropReason::CT_TRUNCATED_OR_INVALID_HEADER);
+        for (number, whole) in [(6, 20), (17, 8), (132, 12), (1, 8), (58, 8)] {
+            let (a, b) = match number {
+                58 => (v6(A), v6(B)),
+                _ => (v4(A), v4(B)),
+            };
+            let of = |length| Frame::ip(a, b, Protocol::new(number), &vec![0x50; length]);
+            let name = |length| format!("{length} octets of protocol {number}");
+            assert_eq!(node.cross(A, &of(whole)).reason(), None, "{}", name(whole));
+            for length in [0, whole - 1] {
+                let reason = node.leave(A, &of(length)).reason();
+                assert_eq!(reason, truncated, "{}", name(length));
+            }
+        }
+        Ok(())
+    })
+}
+
 /// Protocols without ports are allowed by an entry for every protocol alone.
 pub(crate) fn unknown_protocols(loader: Loader) -> Outcome {
     open(loader, |node| {
@@ -224,6 +245,9 @@ pub(crate) fn unknown_protocols(loader: Loader) -> Outcome {
         for frame in frames(&[0; 20]).iter().chain(&frames(&[])) {
             assert_eq!(node.cross(A, frame).reason(), None, "everything is open");
         }
+        let back = Frame::ip(v4(B), v4(A), gre, &[1; 8]);
+        let answer = node.cross(B, &back);
+        assert_eq!((answer.reason(), answer.seen.len()), (None, 0), "one flow");
         let any = IdentityId::UNKNOWN;
         let some = entry(Direction::Egress, any, tcp_port(80), EntryAction::Allow, 20);
         node.datapath
