@@ -185,7 +185,7 @@ impl Enforcer {
         let policy = self.resolver.resolve(IdentityId::HOST)?;
         let (state, spec) = (policy.map_state(), host.spec.placed());
         let held = self.datapath.host();
-        let at_place = held.is_some_and(|held| held.spec == spec);
+        let at_place = held.as_ref().is_some_and(|held| held.spec == spec);
         let before = host.in_force.as_ref().map(|one| one.policy.map_state());
         if !at_place || before != Some(state) {
             // What an earlier process left is no change if it is the same.
@@ -196,7 +196,14 @@ impl Enforcer {
             let mut entries: Vec<_> = state.iter().collect();
             entries.sort_unstable();
             let same = left.is_some_and(|left| left == entries) || before == Some(state);
-            let trial = host.spec.confirm.filter(|_| !same);
+            let trial = match same {
+                false => host.spec.confirm,
+                // A restart confirms nothing: a trial goes on as long as it was to.
+                true => held.and_then(|held| held.trial).map(|trial| {
+                    let now = datapath::sys::monotonic();
+                    trial.until.saturating_sub(now)
+                }),
+            };
             self.datapath
                 .attach_host(&spec, state, trial)
                 .map_err(PolicyError::Host)?;

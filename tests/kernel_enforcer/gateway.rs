@@ -165,11 +165,21 @@ pub(crate) fn restarted(world: &World) -> Outcome {
     assert!(answers(&mut control));
     enforcer.keep();
     // Another policy, whose trial goes back to what nobody here knows.
-    let mut enforcer = start(GATEWAY_SHUT)?;
+    let enforcer = start(GATEWAY_SHUT)?;
     assert!(
         enforcer
             .host_trial()
             .is_some_and(|trial| trial.before.is_some())
+    );
+    let until = enforcer.host_trial().map(|trial| trial.until);
+    enforcer.keep();
+    // Whoever starts again with it has not confirmed it.
+    let mut enforcer = start(GATEWAY_SHUT)?;
+    let trial = enforcer.host_trial().ok_or("the restart confirmed it")?;
+    let late = trial.until.checked_sub(until.ok_or("no trial")?);
+    assert!(
+        late.is_none_or(|late| late < Duration::from_secs(1)),
+        "{late:?}"
     );
     assert!(is_silent(&mut control));
     enforcer.revert_host(now())?;
