@@ -208,6 +208,31 @@ pub(crate) fn refused(config: &Config) -> suite::Outcome {
     Ok(())
 }
 
+/// A device that is gone is in nobody's way: neither of another list of devices, nor of the end.
+pub(crate) fn device_went(config: &Config) -> suite::Outcome {
+    with_bpffs(|bpffs| {
+        let config = pinned(config, &bpffs.join("porin"));
+        let node = node()?;
+        let outside = [Pod::new(&node, 2, 2)?, Pod::new(&node, 3, 3)?];
+        let host = host_at(&node, &outside[0])?;
+        let _echo = Echo::start(&host, &[SSH, OTHER])?;
+        let mut datapath = node.run(|| Datapath::open(&config))??;
+        let both = spec(&[outside[0].ifindex, outside[1].ifindex]);
+        node.run(|| datapath.attach_host(&both, &ports(&[SSH]), None))??;
+        node.delete("pod3")?;
+        let one = spec(&[outside[0].ifindex]);
+        node.run(|| datapath.attach_host(&one, &ports(&[OTHER]), None))??;
+        assert!(connects(&outside[0], host.at(false, OTHER))?);
+        assert!(is_shut(&outside[0], host.at(false, SSH))?);
+        assert_eq!(datapath.host().ok_or("no host")?.spec, one);
+        node.delete("pod2")?;
+        datapath.detach_host()?;
+        datapath.close()?;
+        assert_eq!(listing(bpffs)?, Vec::<String>::new());
+        Ok(())
+    })
+}
+
 /// Where only one of a device's two hooks is to be had, neither is taken.
 pub(crate) fn half_attached(config: &Config) -> suite::Outcome {
     with_bpffs(|bpffs| {

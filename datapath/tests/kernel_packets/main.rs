@@ -31,7 +31,7 @@ use crate::common::role;
 type Body = fn(&Config) -> Outcome;
 
 /// Tests that run with every loader and either way to attach.
-const EVERYWHERE: [(&str, Body); 15] = [
+const EVERYWHERE: [(&str, Body); 17] = [
     ("flow_counts_each_packet_once", local::counted),
     ("proof_is_for_its_packet_alone", local::altered),
     ("delivery_past_the_stack_obeys", local::delivered),
@@ -47,6 +47,8 @@ const EVERYWHERE: [(&str, Body); 15] = [
         host::trial_of_the_dead,
     ),
     ("host_is_adopted", host::adopted),
+    ("host_outlives_its_devices", host::device_went),
+    ("host_is_never_half_attached", host::half_attached),
     ("overlay_carries_the_identity", overlay::identity),
     ("group_of_processes_is_judged", group::judged),
     ("ac_22_forged_tunnel_claims_are_dropped", overlay::claims),
@@ -87,7 +89,6 @@ const ONCE: &[(&str, Body)] = &[
     ("nobody_takes_the_hosts_or_a_pods_address", host::forged),
     ("host_judges_pods_at_their_devices", host::toward_pods),
     ("host_that_cannot_be_is_as_before", host::refused),
-    ("host_is_never_half_attached", host::half_attached),
     (
         "nobody_joins_a_conversation_of_the_host",
         host::forged_into_a_flow,
