@@ -147,6 +147,8 @@ impl Datapath {
         }
         let loaded = load_object(config, &pinned_paths(&pins))?;
         let mut datapath = Self::assemble(config, Some(pins), loaded)?;
+        // The process that made the tables may have ended before it began.
+        datapath.endpoints.begin();
         datapath.adopt_host_tables();
         datapath.adopt_group_records()?;
         datapath.adopt_endpoints()?;

@@ -179,11 +179,15 @@ impl EndpointTable {
 
     /// The first epoch is 1: a cell of 0 says that there is no policy.
     pub(crate) fn begin(&self) {
-        let _ = self.node.store(0, abi::NEXT_EPOCH, 1);
+        if self.node.load(0, abi::NEXT_EPOCH) != Some(0) {
+            return;
+        }
         let _ = self.node.store(0, abi::ADDRESS_EPOCH, 1);
         // The standard library keys its hashes with what the system draws for it.
         let secret = RandomState::new().hash_one(());
         let _ = self.node.store(0, abi::SECRET, secret);
+        // Last: a process that ended before this has begun nothing.
+        let _ = self.node.store(0, abi::NEXT_EPOCH, 1);
     }
 
     fn store(&self, slot: u32, offset: usize, word: u64) {
