@@ -29,6 +29,20 @@ INLINE struct crossing crossing_begin(struct __sk_buff *skb, __u8 direction)
 	return c;
 }
 
+/* Questions 1 to 4: an endpoint, ready, with a sound packet (@amiss is what was
+ * wrong with it), and not at the end of its lease. 0, or the reason to drop. */
+INLINE int admit(struct crossing *c, const struct endpoint *ep, int amiss)
+{
+	if (unlikely(!ep))
+		return DROP_UNKNOWN_ENDPOINT;
+	c->cell = READ_ONCE(ep->cell);
+	if (unlikely(!(c->cell & CELL_READY)))
+		return DROP_NOT_READY;
+	if (unlikely(amiss))
+		return amiss;
+	return unlikely(ep->lease) && c->now >= ep->lease ? DROP_LEASE_EXPIRED : 0;
+}
+
 /* The verifier wants the field at its own offset from the packet, and the
  * compiler might keep the sum of both. */
 INLINE void set_mark(struct __sk_buff *skb, __u32 mark)

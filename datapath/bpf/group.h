@@ -155,17 +155,10 @@ INLINE struct crossing group_begin(struct __sk_buff *skb, __u8 direction)
 INLINE int group_cross(struct __sk_buff *skb, const struct endpoint *ep, struct crossing *c,
 		       struct packet *p)
 {
-	int reason = group_parse(skb, p);
+	int reason = admit(c, ep, group_parse(skb, p));
 
-	if (unlikely(!ep))
-		return DROP_UNKNOWN_ENDPOINT;
-	c->cell = READ_ONCE(ep->cell);
-	if (unlikely(!(c->cell & CELL_READY)))
-		return DROP_NOT_READY;
 	if (unlikely(reason))
 		return reason;
-	if (unlikely(ep->lease) && c->now >= ep->lease)
-		return DROP_LEASE_EXPIRED;
 	if (c->direction == DIRECTION_EGRESS && unlikely(is_tunnel(c, p)) &&
 	    !is_workload(&p->destination))
 		return DROP_ENCAPSULATION;

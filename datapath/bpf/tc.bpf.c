@@ -39,17 +39,10 @@ __noinline int cross_link(struct __sk_buff *skb, const struct endpoint *ep, stru
 INLINE int cross(struct __sk_buff *skb, const struct endpoint *ep, struct crossing *c,
 		 struct packet *p)
 {
-	int reason = parse(skb, p);
+	int reason = admit(c, ep, parse(skb, p));
 
-	if (unlikely(!ep))
-		return DROP_UNKNOWN_ENDPOINT;
-	c->cell = READ_ONCE(ep->cell);
-	if (unlikely(!(c->cell & CELL_READY)))
-		return DROP_NOT_READY;
 	if (unlikely(reason))
 		return reason;
-	if (unlikely(ep->lease) && c->now >= ep->lease)
-		return DROP_LEASE_EXPIRED;
 	if (unlikely(p->flags & PACKET_ARP || p->protocol == IPPROTO_ICMPV6)) {
 		reason = cross_link(skb, ep, c, p);
 		if (reason != NEIGHBOUR_JUDGE)

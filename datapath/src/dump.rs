@@ -13,13 +13,16 @@ use crate::tables::{FlowDump, decode_entry, decode_key};
 impl Datapath {
     /// Everything that the tables of the kernel hold, in readable form: a title for each table, and a
     /// line for each of its entries. Policies and flows are read from the kernel; the form of the text
-    /// may change.
+    /// may change. The node's secret is left out; lost events are at [`Events::lost`](crate::Events::lost).
     ///
     /// # Errors
     ///
     /// If the kernel refuses to read a table.
     pub fn dump(&self) -> Result<String, MapError> {
         let mut text = String::new();
+        let (address, next) = self.endpoints.epochs_now();
+        let epochs = format!("address epoch {address}, next epoch {next}");
+        section(&mut text, "node", std::iter::once(epochs));
         self.dump_endpoints(&mut text);
         self.dump_policies(&mut text)?;
         self.dump_addresses(&mut text);

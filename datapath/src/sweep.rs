@@ -27,7 +27,8 @@ impl Datapath {
     ///
     /// Nothing changes in the kernel, and packets do not wait: the tag line of every bucket is read
     /// from memory that is mapped, a few milliseconds for a quarter of a million flows. To be called
-    /// every few seconds.
+    /// every few seconds. A value that [adopted](Self::open) the tables tells once more of what ended
+    /// before and still has its place.
     ///
     /// # Errors
     ///

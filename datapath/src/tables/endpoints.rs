@@ -177,6 +177,12 @@ impl EndpointTable {
         born
     }
 
+    /// The address epoch, and the first epoch that was not given yet.
+    pub(crate) fn epochs_now(&self) -> (u64, u64) {
+        let word = |offset| self.node.load(0, offset).unwrap_or(0);
+        (word(abi::ADDRESS_EPOCH), word(abi::NEXT_EPOCH))
+    }
+
     /// The first epoch is 1: a cell of 0 says that there is no policy.
     pub(crate) fn begin(&self) {
         if self.node.load(0, abi::NEXT_EPOCH) != Some(0) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use porin_datapath::abi::{Address, FLOW_WAYS, FlowBucket, Owner};
+use porin_datapath::abi::{self, Address, FLOW_WAYS, FlowBucket, Owner};
 use porin_datapath::sys::{Map, UpdateMode, bytes_of};
 use porin_datapath::{Config, Datapath, Frame, LoadError, Loader, PinError, Pins};
 use porin_flow::{DropReason, TcpFlags};
@@ -186,6 +186,35 @@ pub(crate) fn another_version_is_refused(loader: Loader) -> Outcome {
         );
         Ok(())
     })
+}
+
+/// A start that ended when its tables were stamped, but had no epoch and no secret yet: whoever takes
+/// them over gives both.
+pub(crate) fn a_start_without_epochs_begins(loader: Loader) -> Outcome {
+    Namespace::new()?.run(|| with_bpffs(|root| without_epochs(loader, root)))?
+}
+
+fn without_epochs(loader: Loader, root: &Path) -> Outcome {
+    let (namespace, peer) = (Namespace::current()?, Namespace::new()?);
+    let devices = [
+        namespace.veth("a", &peer, "a")?.index,
+        namespace.veth("b", &peer, "b")?.index,
+    ];
+    let config = config(loader, root);
+    Datapath::open(&config)?.keep();
+    let facts = Map::from_pin(&root.join("node/maps/node"))?;
+    let first = 0_u32.to_ne_bytes();
+    facts.update(&first, bytes_of(&abi::Node::default()), UpdateMode::Any)?;
+
+    let mut node = node(Datapath::open(&config)?, devices)?;
+    fill(&mut node)?;
+    assert!(node.datapath.endpoints().iter().all(|dump| dump.epoch > 0));
+    let mut bytes = [0; size_of::<abi::Node>()];
+    assert!(facts.lookup(&first, &mut bytes)?);
+    let secret = &bytes[abi::SECRET..abi::SECRET + 8];
+    assert_ne!(secret, [0; 8], "nobody can tell where flows lie");
+    node.datapath.close()?;
+    Ok(())
 }
 
 /// Silence ends a flow: what comes after is judged as new. The clock of the

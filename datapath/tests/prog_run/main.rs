@@ -152,6 +152,10 @@ const TESTS: &[(&str, Body)] = &[
         "a_silent_flow_is_forgotten",
         adoption::a_silent_flow_is_forgotten,
     ),
+    (
+        "a_start_without_epochs_begins",
+        adoption::a_start_without_epochs_begins,
+    ),
     ("adoption_mends", adoption::what_was_cut_short_is_made_whole),
     ("adoption_refuses", adoption::another_version_is_refused),
     ("host_masquerade", network::masquerade),
